@@ -1,0 +1,31 @@
+"""What lies on disk: schemas, the one writer, readers, marks and fingerprints."""
+
+from __future__ import annotations
+
+from daskgen.stores.layout import ChunkLayout, column_layout, n_objects, row_layout
+from daskgen.stores.location import Location, StoreLike
+from daskgen.stores.reader import open_dataset, open_group
+from daskgen.stores.run_key import FORMAT, RunKey
+from daskgen.stores.schema import SCHEMAS
+from daskgen.stores.target import StageTarget
+from daskgen.stores.verify import verify
+from daskgen.stores.writer import ArrayPlan, Stage, StoreWriter
+
+__all__ = [
+    "FORMAT",
+    "SCHEMAS",
+    "ArrayPlan",
+    "ChunkLayout",
+    "Location",
+    "RunKey",
+    "Stage",
+    "StageTarget",
+    "StoreLike",
+    "StoreWriter",
+    "column_layout",
+    "n_objects",
+    "open_dataset",
+    "open_group",
+    "row_layout",
+    "verify",
+]

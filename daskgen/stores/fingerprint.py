@@ -1,0 +1,94 @@
+"""Fingerprints of source files, so that a store says what it was made from and a resumed run sees a changed source.
+
+The fingerprint is SHA-256 over the SHA-256 digests of the file's pieces of 64,000,000 bytes. Pieces are hashed by
+the tasks that read them, in any order. A whole pass over a large file is not always made (a run that selects one
+chromosome reads only that); then size, time and the hash of three sampled pieces stand alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import fsspec
+
+from daskgen import config
+from daskgen.errors import InputError
+
+__all__ = ["check_unchanged", "combine_pieces", "describe_source", "hash_file", "hash_piece", "n_pieces"]
+
+_SAMPLE = 1 << 16
+_BUFFER = 1 << 20
+
+
+def _size(path: str) -> int:
+    if "://" in path:
+        filesystem, inner = fsspec.core.url_to_fs(path)
+        return int(filesystem.info(inner)["size"])
+    return os.stat(path).st_size
+
+
+def describe_source(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Name, size in bytes, time of last change (ns; None for URLs without one) and the hash of three samples."""
+    text = os.fspath(path)
+    try:
+        size = _size(text)
+    except FileNotFoundError:
+        raise InputError(f"{text}: there is no such file.") from None
+    digest = hashlib.sha256(size.to_bytes(8, "little"))
+    with fsspec.open(text, "rb", compression=None).open() if "://" in text else open(text, "rb") as file:
+        for start in sorted({0, max(0, size // 2 - _SAMPLE // 2), max(0, size - _SAMPLE)}):
+            file.seek(start)
+            digest.update(file.read(_SAMPLE))
+    modified = None if "://" in text else os.stat(text).st_mtime_ns
+    return {"name": os.path.basename(text), "size": size, "modified": modified, "sample": digest.hexdigest()}
+
+
+def n_pieces(path: str | os.PathLike[str]) -> int:
+    """Number of pieces of the file (an empty file has one)."""
+    return max(1, -(-_size(os.fspath(path)) // config.get("fingerprint-piece")))
+
+
+def hash_piece(path: str | os.PathLike[str], index: int) -> bytes:
+    """SHA-256 digest of piece `index` of the file."""
+    piece = config.get("fingerprint-piece")
+    text = os.fspath(path)
+    digest = hashlib.sha256()
+    buffer = bytearray(_BUFFER)
+    view = memoryview(buffer)
+    with fsspec.open(text, "rb", compression=None).open() if "://" in text else open(text, "rb", buffering=0) as file:
+        file.seek(index * piece)
+        left = piece
+        while left > 0:
+            n = file.readinto(view[: min(left, _BUFFER)])
+            if not n:
+                break
+            digest.update(view[:n])
+            left -= n
+    return digest.digest()
+
+
+def combine_pieces(digests: Sequence[bytes]) -> str:
+    """The fingerprint from the digests of all pieces, in file order."""
+    return hashlib.sha256(b"".join(digests)).hexdigest()
+
+
+def hash_file(path: str | os.PathLike[str]) -> str:
+    """The fingerprint of a (small) file in one go."""
+    return combine_pieces([hash_piece(path, i) for i in range(n_pieces(path))])
+
+
+def check_unchanged(path: str | os.PathLike[str], recorded: dict[str, Any]) -> None:
+    """InputError if the file's size, time or samples differ from `recorded` (of `describe_source`)."""
+    now = describe_source(path)
+    # Times change when a file is copied; the content decides, the time only says where to look.
+    different = [key for key in ("size", "sample") if now[key] != recorded.get(key)]
+    if different:
+        raise InputError(
+            f"{now['name']} changed since the interrupted run began.",
+            found=", ".join(f"{key} {now[key]}" for key in different),
+            expected=", ".join(f"{key} {recorded.get(key)}" for key in different),
+            do="start again with --force, or restore the file",
+        )

@@ -1,0 +1,93 @@
+"""Opening stores: is it there, is it daskgen's, is it complete, is it the kind that was asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+import zarr
+from zarr.errors import GroupNotFoundError
+
+from daskgen.errors import StoreError
+from daskgen.stores.location import Location, StoreLike
+from daskgen.stores.run_key import FORMAT
+from daskgen.stores.schema import validate
+
+__all__ = ["array_table", "open_dataset", "open_group", "read_text"]
+
+
+def open_group(path: StoreLike | Location, kind: str | None = None, *, allow_incomplete: bool = False) -> zarr.Group:
+    """The Zarr group of a daskgen store, read-only, after its root attributes and arrays were checked.
+
+    Raises StoreError where nothing lies there, something else does, the store is of another kind or a newer
+    format, or was never finished.
+    """
+    location = Location.of(path)
+    if not location.exists():
+        raise StoreError(
+            f"{location}: there is nothing at this path.", do="check the path; workers must see it under the same name"
+        )
+    try:
+        group = zarr.open_group(location.zarr_store(read_only=True), mode="r")
+    except (GroupNotFoundError, FileNotFoundError, NotADirectoryError):
+        raise StoreError(
+            f"{location} is not a Zarr group.",
+            expected="a store made by daskgen" if kind is None else f"a store of kind {kind}",
+            do="convert the source first: daskgen convert --help",
+        ) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{location}: its metadata cannot be read.", found=f"{type(error).__name__}: {error}") from error
+    attrs = group.attrs.asdict()
+    if "daskgen_format" not in attrs:
+        raise StoreError(
+            f"{location} is a Zarr group that daskgen did not make.",
+            found=f"root attributes {', '.join(sorted(attrs)) or '(none)'}",
+            expected="daskgen_format and kind among them",
+        )
+    if not isinstance(attrs["daskgen_format"], int) or attrs["daskgen_format"] > FORMAT:
+        raise StoreError(
+            f"{location} was written by a newer daskgen.",
+            found=f"store format {attrs['daskgen_format']} ({attrs.get('created_by')})",
+            expected=f"format {FORMAT} or lower",
+            do="upgrade daskgen",
+        )
+    if kind is not None and attrs.get("kind") != kind:
+        raise StoreError(f"{location} is a store of another kind.", found=attrs.get("kind"), expected=kind)
+    if not attrs.get("complete") and not allow_incomplete:
+        raise StoreError(
+            f"{location} is not complete: its run was interrupted or is still going on.",
+            do="finish it with the same command and --resume, or make it again with --force",
+        )
+    if attrs.get("complete"):
+        problems = validate(attrs["kind"], array_table(group))
+        if problems:
+            raise StoreError(
+                f"{location} does not have the layout of a {attrs['kind']} store.",
+                found="\n".join(problems[:10]),
+                do="daskgen verify says more; convert the source again",
+            )
+    return group
+
+
+def array_table(group: zarr.Group) -> dict[str, tuple[tuple[str, ...] | None, Any, tuple[int, ...]]]:
+    """Name -> (dimension names, dtype, shape) of the arrays at the root of a group."""
+    return {
+        name: (getattr(array.metadata, "dimension_names", None), array.dtype, array.shape)
+        for name, array in group.arrays()
+    }
+
+
+def read_text(group: zarr.Group, name: str) -> np.ndarray:
+    """A text array as NumPy StringDType."""
+    return np.asarray(group[name][...], dtype=np.dtypes.StringDType())
+
+
+def open_dataset(path: StoreLike | Location, kind: str | None = None) -> xr.Dataset:
+    """The store as a lazy xarray Dataset: every array a Dask array in the chunks of the store."""
+    location = Location.of(path)
+    group = open_group(location, kind)
+    dataset = xr.open_zarr(location.zarr_store(read_only=True), chunks={}, consolidated=None)
+    dataset.attrs = group.attrs.asdict()
+    dataset.encoding["source"] = location.url
+    return dataset

@@ -1,0 +1,223 @@
+"""What each kind of store holds, as data: arrays, dimensions, types. Checked on opening and on writing.
+
+The tables are the store specification (`docs/stores.md` shows them); an array that is not listed is allowed and
+left alone, a listed one must have the stated dimensions and type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["SCHEMAS", "ArraySpec", "StoreSchema", "dtype_name", "validate"]
+
+
+@dataclass(frozen=True)
+class ArraySpec:
+    """One array: its dimensions, type name ("uint8", "float64", "string", ...) and meaning."""
+
+    dims: tuple[str, ...]
+    dtype: str
+    doc: str
+    required: bool = True
+
+
+@dataclass(frozen=True)
+class StoreSchema:
+    """One kind of store: its arrays by name and the root attributes that it adds to the common ones."""
+
+    kind: str
+    doc: str
+    arrays: Mapping[str, ArraySpec]
+    attrs: Mapping[str, str]
+
+
+def _optional(dims: tuple[str, ...], dtype: str, doc: str) -> ArraySpec:
+    return ArraySpec(dims, dtype, doc, required=False)
+
+
+COMMON_ATTRS = {
+    "kind": "the kind of store",
+    "daskgen_format": "integer, starts at 1",
+    "store_id": "made new for every store that is written",
+    "created_by": "daskgen and its version",
+    "run_key": "hash of command, arguments that affect numbers, format and ids of the inputs",
+    "complete": "true once every chunk group has its mark",
+    "provenance": "sources, arguments, allele convention, records dropped by reason",
+}
+
+V, S = ("variants",), ("samples",)
+
+_VARIANTS = {
+    "variant_contig": ArraySpec(V, "int32", "index into contig_id"),
+    "variant_position": ArraySpec(V, "int32", "base pair, 1-based; 0 = unknown"),
+    "variant_id": ArraySpec(V, "string", "identifier as in the source"),
+    "variant_allele": ArraySpec(("variants", "alleles"), "string", "allele 1 is the counted or effect allele"),
+    "contig_id": ArraySpec(("contigs",), "string", "names of contigs"),
+}
+
+GENOTYPES = StoreSchema(
+    "genotypes",
+    "Genotypes of samples at variants, two bits each, and dosages where the source has them.",
+    {
+        "call_genotype_packed": ArraySpec(
+            ("variants", "packed_samples"),
+            "uint8",
+            "four samples a byte, low bits first; 0, 1, 2 copies of allele 1, 3 missing; padding is 3",
+        ),
+        "call_dosage": _optional(("variants", "samples"), "uint16", "copies of allele 1 times 16384; 65535 missing"),
+        **_VARIANTS,
+        "variant_genetic_position": ArraySpec(V, "float64", "centimorgan; 0 = unknown"),
+        "variant_ploidy_class": ArraySpec(V, "uint8", "0 autosome, 1 X outside PAR, 2 Y, 3 MT, 4 unplaced"),
+        "variant_allele_frequency": ArraySpec(V, "float32", "of allele 1 over all samples; NaN where none is called"),
+        "variant_n_called": ArraySpec(V, "int32", "samples with a call"),
+        "variant_n_het": ArraySpec(V, "int32", "samples with code 1"),
+        "sample_id": ArraySpec(S, "string", "individual id (IID)"),
+        "sample_family_id": ArraySpec(S, "string", "family id; 0 = none"),
+        "sample_paternal_id": ArraySpec(S, "string", "0 = unknown"),
+        "sample_maternal_id": ArraySpec(S, "string", "0 = unknown"),
+        "sample_sex": ArraySpec(S, "int8", "1 male, 2 female, 0 unknown"),
+        "sample_phenotype": ArraySpec(S, "float64", "the sixth .fam column; NaN where missing"),
+        "contig_role": ArraySpec(("contigs",), "uint8", "as variant_ploidy_class"),
+    },
+    {"n_samples": "samples in a packed row", "counted_allele": "which allele of the source allele 1 is"},
+)
+
+SUMSTATS = StoreSchema(
+    "sumstats",
+    "GWAS summary statistics of several traits on one list of variants; NaN where a trait lacks the variant.",
+    {
+        "variant_id": _VARIANTS["variant_id"],
+        "variant_allele": _VARIANTS["variant_allele"],
+        "variant_contig": _optional(V, "int32", "index into contig_id"),
+        "variant_position": _optional(V, "int32", "base pair"),
+        "contig_id": _optional(("contigs",), "string", "names of contigs"),
+        "trait": ArraySpec(("traits",), "string", "names of traits"),
+        "z": _optional(("traits", "variants"), "float64", "signed statistic of allele 1 (purpose ldsc)"),
+        "n": _optional(("traits", "variants"), "float64", "sample size (purpose ldsc)"),
+        "beta": _optional(("traits", "variants"), "float64", "effect of allele 1 (purpose gwas)"),
+        "se": _optional(("traits", "variants"), "float64", "standard error of beta (purpose gwas)"),
+        "maf": _optional(V, "float64", "minor allele frequency of the reference (purpose gwas)"),
+        "trait_n": _optional(("traits",), "float64", "sample size of the study"),
+        "n_kind": _optional(("traits",), "string", "total, effective or given"),
+        "scale": _optional(("traits",), "string", "scale of the source's effects"),
+        "dropped": _optional(("traits", "reasons"), "int64", "rows dropped, by reason"),
+    },
+    {"purpose": "ldsc (z, n) or gwas (beta, se, maf)"},
+)
+
+LD_SCORES = StoreSchema(
+    "ld_scores",
+    "LD scores, univariate (one annotation) or stratified.",
+    {
+        **_VARIANTS,
+        "variant_allele": _optional(("variants", "alleles"), "string", "alleles, where known"),
+        "ld_score": ArraySpec(("variants", "annotations"), "float64", "sum of r2 with the annotation's variants"),
+        "weight": _optional(V, "float64", "LD score over the regression's variants"),
+        "M": ArraySpec(("contigs", "annotations"), "float64", "variants counted in the scores"),
+        "M_5_50": ArraySpec(("contigs", "annotations"), "float64", "of those, frequency above 0.05"),
+        "annotation": ArraySpec(("annotations",), "string", "names of annotations"),
+    },
+    {},
+)
+
+_K, _VV = ("trait", "trait_2"), ("vech", "vech_2")
+COVSTRUCT = StoreSchema(
+    "covstruct",
+    "Genetic covariance of traits with its sampling covariance, named as R GenomicSEM's ldsc() names them.",
+    {
+        "S": ArraySpec(_K, "float64", "genetic covariance"),
+        "V": ArraySpec(_VV, "float64", "sampling covariance of vech(S), column-wise lower triangle"),
+        "I": _optional(_K, "float64", "LD-score regression intercepts"),
+        "N": _optional(("vech",), "float64", "sample sizes"),
+        "m": _optional((), "float64", "variants in the LD scores"),
+        "S_Stand": _optional(_K, "float64", "genetic correlation"),
+        "V_Stand": _optional(_VV, "float64", "sampling covariance of vech(S_Stand)"),
+        "trait": ArraySpec(("trait",), "string", "names of traits"),
+    },
+    {},
+)
+
+GWAS = StoreSchema(
+    "gwas",
+    "Results per variant of an association scan or of one SEM fit per SNP.",
+    {
+        "variant_id": ArraySpec(("variant",), "string", "identifier"),
+        "estimate": _optional(("parameter", "variant"), "float64", "estimates"),
+        "se": _optional(("parameter", "variant"), "float64", "standard errors"),
+        "status": ArraySpec(("variant",), "int16", "0 good; the table is in the array's attributes"),
+        "parameter": _optional(("parameter",), "string", "labels of parameters"),
+    },
+    {},
+)
+
+PCA = StoreSchema(
+    "pca",
+    "Principal components of the genotype relationship matrix.",
+    {
+        "score": ArraySpec(("sample", "component"), "float64", "unit-length eigenvectors of K times sqrt(eigenvalue)"),
+        "eigenvalue": ArraySpec(("component",), "float64", "eigenvalues of K"),
+        "residual": ArraySpec(("component",), "float64", "norm of K u - lambda u, relative to the largest eigenvalue"),
+        "sample_id": ArraySpec(("sample",), "string", "individual id"),
+        "loading": _optional(("variant", "component"), "float32", "unit-length right singular vectors"),
+        "variant_id": _optional(("variant",), "string", "identifier"),
+    },
+    {},
+)
+
+REML = StoreSchema(
+    "reml",
+    "A fitted variance-component model.",
+    {
+        "variance_component": ArraySpec(("phenotype", "component"), "float64", "estimates"),
+        "component": ArraySpec(("component",), "string", "names"),
+        "random_effect": _optional(("phenotype", "component", "sample"), "float64", "BLUP"),
+        "snp_effect": _optional(("phenotype", "component", "variant"), "float64", "BLUP of effects"),
+    },
+    {},
+)
+
+POSTERIOR = StoreSchema(
+    "posterior",
+    "Draws and running moments of a marker-effect model.",
+    {
+        "marker_effect_mean": ArraySpec(("trait", "variant"), "float64", "posterior mean"),
+        "marker_effect_pip": _optional(("trait", "variant"), "float64", "posterior inclusion probability"),
+    },
+    {},
+)
+
+SCHEMAS: Mapping[str, StoreSchema] = {
+    s.kind: s for s in (GENOTYPES, SUMSTATS, LD_SCORES, COVSTRUCT, GWAS, PCA, REML, POSTERIOR)
+}
+
+
+def dtype_name(dtype: Any) -> str:
+    """NumPy's name of the type; every kind of text is "string"."""
+    return "string" if getattr(dtype, "kind", "") in "TOU" else str(dtype)
+
+
+def validate(kind: str, arrays: Mapping[str, tuple[tuple[str, ...] | None, Any, tuple[int, ...]]]) -> list[str]:
+    """Problems of `arrays` (name -> dimension names, dtype, shape) against the schema of `kind`; none if fine."""
+    schema = SCHEMAS.get(kind)
+    if schema is None:
+        return []
+    problems: list[str] = []
+    lengths: dict[str, tuple[int, str]] = {}
+    for name, spec in schema.arrays.items():
+        if name not in arrays:
+            if spec.required:
+                problems.append(f"{name}: missing; a {kind} store needs it ({spec.doc})")
+            continue
+        dims, dtype, _ = arrays[name]
+        if dims is None or tuple(dims) != spec.dims:
+            problems.append(f"{name}: dimensions {dims} found, {spec.dims} expected")
+        if dtype_name(dtype) != spec.dtype:
+            problems.append(f"{name}: type {dtype_name(dtype)} found, {spec.dtype} expected")
+    for name, (dims, _, shape) in arrays.items():
+        for dim, length in zip(dims or (), shape, strict=False):
+            known = lengths.setdefault(dim, (length, name))
+            if known[0] != length:
+                problems.append(f"{name}: dimension {dim} has length {length}, but {known[0]} in {known[1]}")
+    return problems
