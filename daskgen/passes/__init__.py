@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from daskgen.passes.cache import ChunkCache, cache_budget, worker_cache
 from daskgen.passes.checkpoint import Checkpoint
-from daskgen.passes.plan import MemoryItem, Plan, format_bytes
+from daskgen.passes.plan import MemoryItem, Plan
 from daskgen.passes.progress import Progress, show_progress
 from daskgen.passes.runner import PassRunner, run_map
 from daskgen.passes.tree import TreeSum, leaf_bounds, n_leaves
@@ -18,7 +18,6 @@ __all__ = [
     "Progress",
     "TreeSum",
     "cache_budget",
-    "format_bytes",
     "leaf_bounds",
     "n_leaves",
     "run_map",

@@ -15,7 +15,6 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import dask.config
-import numpy as np
 
 from daskgen import limits
 from daskgen.errors import InterruptedRunError
@@ -115,7 +114,7 @@ class ClusterExecutor(Executor):
         self.workers = {address: int(worker["nthreads"]) for address, worker in sorted(info.items())}
 
     def share(self, argument: Any) -> Any:
-        if isinstance(argument, np.ndarray) and argument.nbytes > _SHARED_BYTES:
+        if getattr(argument, "nbytes", 0) > _SHARED_BYTES:
             return self.client.scatter(argument, broadcast=True, hash=False)
         return argument
 

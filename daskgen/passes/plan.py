@@ -6,17 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from daskgen.errors import PlanError
+from daskgen.limits import format_bytes
 
-__all__ = ["MemoryItem", "Plan", "format_bytes"]
-
-
-def format_bytes(n: float) -> str:
-    """Bytes in decimal units: 950 B, 16 MB, 1.2 GB."""
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if abs(n) < 1000 or unit == "TB":
-            return f"{n:.0f} {unit}" if unit == "B" or n >= 100 else f"{n:.3g} {unit}"
-        n /= 1000
-    raise AssertionError
+__all__ = ["MemoryItem", "Plan"]
 
 
 @dataclass(frozen=True)

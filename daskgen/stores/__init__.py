@@ -5,6 +5,7 @@ from __future__ import annotations
 from daskgen.stores.layout import ChunkLayout, column_layout, n_objects, row_layout
 from daskgen.stores.location import Location, StoreLike
 from daskgen.stores.reader import open_dataset, open_group
+from daskgen.stores.result import write_result
 from daskgen.stores.run_key import FORMAT, RunKey
 from daskgen.stores.schema import SCHEMAS
 from daskgen.stores.target import StageTarget
@@ -28,4 +29,5 @@ __all__ = [
     "open_group",
     "row_layout",
     "verify",
+    "write_result",
 ]

@@ -18,8 +18,6 @@ from typing import Any
 import fsspec
 from zarr.storage import FsspecStore, LocalStore
 
-from daskgen.stores import quiet  # noqa: F401  (filters are installed on import)
-
 __all__ = ["Location", "StoreLike"]
 
 StoreLike = str | os.PathLike[str]

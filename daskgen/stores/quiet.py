@@ -1,18 +1,22 @@
 """Silences, in this one place, two warnings that say nothing to a user of daskgen.
 
-Zarr warns that consolidated metadata and variable-length text are not yet in the written format-3 specification.
-daskgen's readers work without consolidated metadata, and text is stored as Zarr's own ``string``.
+Zarr warns that consolidated metadata is not part of the format-3 specification; xarray warns where it is absent.
+daskgen writes it and its readers work without it.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["quietly"]
 
 
-def silence() -> None:
-    """Install the two filters (idempotent)."""
-    warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part", category=UserWarning)
-    warnings.filterwarnings("ignore", message=".*does not have a Zarr V3 specification.*")
-
-
-silence()
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Within the block the two warnings are not shown. For the calling thread's own short calls, not for tasks."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
+        warnings.filterwarnings("ignore", message="Failed to open Zarr store with consolidated metadata")
+        yield

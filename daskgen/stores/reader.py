@@ -11,6 +11,7 @@ from zarr.errors import GroupNotFoundError
 
 from daskgen.errors import StoreError
 from daskgen.stores.location import Location, StoreLike
+from daskgen.stores.quiet import quietly
 from daskgen.stores.run_key import FORMAT
 from daskgen.stores.schema import validate
 
@@ -87,7 +88,8 @@ def open_dataset(path: StoreLike | Location, kind: str | None = None) -> xr.Data
     """The store as a lazy xarray Dataset: every array a Dask array in the chunks of the store."""
     location = Location.of(path)
     group = open_group(location, kind)
-    dataset = xr.open_zarr(location.zarr_store(read_only=True), chunks={}, consolidated=None)
+    with quietly():
+        dataset = xr.open_zarr(location.zarr_store(read_only=True), chunks={}, consolidated=None)
     dataset.attrs = group.attrs.asdict()
     dataset.encoding["source"] = location.url
     return dataset

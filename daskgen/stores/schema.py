@@ -154,16 +154,20 @@ GWAS = StoreSchema(
 
 PCA = StoreSchema(
     "pca",
-    "Principal components of the genotype relationship matrix.",
+    "Principal components of genotypes.",
     {
-        "score": ArraySpec(("sample", "component"), "float64", "unit-length eigenvectors of K times sqrt(eigenvalue)"),
-        "eigenvalue": ArraySpec(("component",), "float64", "eigenvalues of K"),
-        "residual": ArraySpec(("component",), "float64", "norm of K u - lambda u, relative to the largest eigenvalue"),
+        "scores": ArraySpec(("sample", "component"), "float64", "unit eigenvectors of K times sqrt(eigenvalue)"),
+        "variances": ArraySpec(("component",), "float64", "eigenvalues of K"),
+        "variance_share": ArraySpec(("component",), "float64", "eigenvalue / tr(K)"),
+        "residual": ArraySpec(("component",), "float64", "||K u - lambda u|| / largest eigenvalue"),
+        "component": ArraySpec(("component",), "int64", "1, 2, ..."),
         "sample_id": ArraySpec(("sample",), "string", "individual id"),
-        "loading": _optional(("variant", "component"), "float32", "unit-length right singular vectors"),
+        "loadings": _optional(("variant", "component"), "float64", "unit-length right singular vectors"),
         "variant_id": _optional(("variant",), "string", "identifier"),
+        "mean": _optional(("variant",), "float64", "mean of the calls in the analysed samples"),
+        "factor": _optional(("variant",), "float64", "scale factor"),
     },
-    {},
+    {"scale": "of the standardisation", "alpha": "of the standardisation", "passes": "over the genotypes"},
 )
 
 REML = StoreSchema(
@@ -195,7 +199,7 @@ SCHEMAS: Mapping[str, StoreSchema] = {
 
 def dtype_name(dtype: Any) -> str:
     """NumPy's name of the type; every kind of text is "string"."""
-    return "string" if getattr(dtype, "kind", "") in "TOU" else str(dtype)
+    return "string" if getattr(dtype, "kind", "?") in "TOU" else str(dtype)
 
 
 def validate(kind: str, arrays: Mapping[str, tuple[tuple[str, ...] | None, Any, tuple[int, ...]]]) -> list[str]:

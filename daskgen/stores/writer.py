@@ -30,6 +30,7 @@ from zarr.errors import GroupNotFoundError
 from daskgen.errors import InputError, LockedStoreError, ResumeError, StoreError, UsageError
 from daskgen.stores.location import Location, StoreLike
 from daskgen.stores.lock import StoreLock
+from daskgen.stores.quiet import quietly
 from daskgen.stores.reader import array_table
 from daskgen.stores.run_key import FORMAT, RunKey
 from daskgen.stores.schema import validate
@@ -230,7 +231,7 @@ class StoreWriter:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         try:
-            if isinstance(error, InputError) and not isinstance(error, LockedStoreError) and not self.resumed:
+            if isinstance(error, InputError) and not isinstance(error, StoreError) and not self.resumed:
                 forget_handles(self.location)
                 if _own_attrs(self.location, self.store_id) is not None:
                     self.location.remove_tree()
@@ -287,7 +288,7 @@ class StoreWriter:
         self._stages[name] = stage
         return stage
 
-    def write(self, name: str, **blocks: np.ndarray) -> None:
+    def write(self, name: str, /, **blocks: np.ndarray) -> None:
         """Write small arrays in one group (a stage `name` of its own), unless they are there already."""
         stage = self.stage(name, arrays=list(blocks))
         if stage.pending:
@@ -318,7 +319,8 @@ class StoreWriter:
             raise LockedStoreError(f"another run took over {self.final} while this one was silent.", do="look at that run")
         store = self.location.zarr_store(read_only=False)
         self.group.attrs["provenance"] = self.provenance
-        zarr.consolidate_metadata(store)
+        with quietly():
+            zarr.consolidate_metadata(store)
         # Opened normally: a handle that ignores consolidated metadata would drop it when it writes an attribute.
         zarr.open_group(store, mode="r+").attrs["complete"] = True
         return self._swap()

@@ -1,0 +1,24 @@
+"""`open_store`: any store of daskgen as a lazy xarray Dataset."""
+
+from __future__ import annotations
+
+import xarray as xr
+
+from daskgen.genotypes.dataset import open_genotypes
+from daskgen.stores import Location, StoreLike, open_dataset, open_group
+
+__all__ = ["open_store"]
+
+
+def open_store(path: StoreLike) -> xr.Dataset:
+    """Open a store of any kind; nothing but metadata is read.
+
+    path: a local path or any URL that fsspec opens. A genotypes store comes with sgkit's names: `call_genotype`
+    (variants, samples, ploidy) int8 with -1 for missing, `call_genotype_mask`, `call_dosage` (variants, samples)
+    float32 with NaN, and the variant, sample and contig columns.
+
+    Raises StoreError if there is no complete store of daskgen at `path`.
+    """
+    location = Location.of(path)
+    kind = open_group(location).attrs["kind"]
+    return open_genotypes(location) if kind == "genotypes" else open_dataset(location)
