@@ -18,6 +18,7 @@ from daskgen.errors import InputError
 from daskgen.genotypes.moments import Moments
 from daskgen.genotypes.view import GenotypeView
 from daskgen.kernels import genotype_products as products
+from daskgen.kernels.dispatch import genotype_products
 from daskgen.kernels.genotype_squares import add_squares
 from daskgen.passes import MemoryItem, PassRunner, Plan, cache_budget, leaf_bounds, n_leaves
 
@@ -232,8 +233,8 @@ class GenotypeOperator:
             MemoryItem(
                 f"sums of {threads} threads", 3 * 8 * rows * vectors * members * threads, lower="fewer threads"
             ),
-            # Decoded block, the dense side of a tile, and what BLAS copies of both (kernels.genotype_products).
-            MemoryItem("decoded blocks", threads * (4_000_000 + 16 * vectors * (self.tile + self.block))),
+            # Decoded block, the dense side of a piece of 2,048 samples, and what BLAS copies of both.
+            MemoryItem("decoded blocks", threads * (4_000_000 + 16 * vectors * (2_048 + self.block))),
             MemoryItem(
                 "chunks being read",
                 threads * in_flight * (view.row_bytes + (view.source_row_bytes if view.samples is not None else 0)),
@@ -355,7 +356,8 @@ def _kv_leaf(
     out = np.zeros(shape)
     for index in range(*bounds[leaf]):
         chunk = view.load(index, budget)
-        products.kv(chunk.codes, chunk.table, weights[chunk.rows], planes, out, tile, block)
+        kernels = genotype_products(chunk.codes)
+        kernels.kv(chunk.codes, chunk.table, weights[chunk.rows], planes, out, tile, block)
     return out
 
 
@@ -365,7 +367,7 @@ def _ztv_leaf(
     parts = []
     for index in range(*bounds[leaf]):
         chunk = view.load(index, budget)
-        parts.append(products.ztv(chunk.codes, chunk.table, planes, tile, block))
+        parts.append(genotype_products(chunk.codes).ztv(chunk.codes, chunk.table, planes, tile, block))
     return np.concatenate(parts)
 
 
@@ -382,7 +384,8 @@ def _zs_leaf(
     out = np.zeros((rows, coefficients.shape[1]))
     for index in range(*bounds[leaf]):
         chunk = view.load(index, budget)
-        products.zs(chunk.codes, chunk.table, np.ascontiguousarray(coefficients[chunk.rows]), out, tile, block)
+        part = np.ascontiguousarray(coefficients[chunk.rows])
+        genotype_products(chunk.codes).zs(chunk.codes, chunk.table, part, out, tile, block)
     return out
 
 

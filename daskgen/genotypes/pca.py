@@ -7,7 +7,7 @@ import logging
 import numpy as np
 import xarray as xr
 
-from daskgen.errors import InputError, NotConvergedError, UsageError
+from daskgen.errors import InputError, UsageError
 from daskgen.genotypes.matching import match_variants
 from daskgen.genotypes.operator import GenotypeOperator
 from daskgen.genotypes.source import GenotypeSource
@@ -35,7 +35,8 @@ def principal_components(
 ) -> xr.Dataset:
     """Scores, loadings and variances of the `n` largest components of the operator's view.
 
-    Raises UsageError for n outside 1 to the number of samples, NotConvergedError where `max_passes` did not do.
+    Raises UsageError for n outside 1 to the number of samples. Where `max_passes` did not do, the result has the
+    attribute `converged` False and the checkpoint is kept.
     """
     view = operator.view
     if not 1 <= n <= view.n_samples:
@@ -54,6 +55,7 @@ def principal_components(
         saved.save(state.as_arrays())
         log.info("pass %d: largest residual %.1f times the tolerance", state.passes, distance)
 
+    resumed = None if state is None else LanczosState.from_arrays(state)
     found = largest_eigenpairs(
         lambda block: operator.kv(block, label=f"components of {n}"),
         view.n_samples,
@@ -62,17 +64,17 @@ def principal_components(
         tol=tol,
         max_passes=max_passes,
         max_basis=columns,
-        state=None if state is None else LanczosState.from_arrays(state),
+        state=resumed,
         after_pass=after,
     )
-    if not found.converged:
-        raise NotConvergedError(
-            f"{n} components did not converge in {found.passes} passes.",
-            found=f"residual {found.residuals.max() / found.values[0]:.2g} of the largest eigenvalue",
-            expected=f"at most {tol:g}",
-            do="allow more passes (max_passes), fewer components, or a larger tolerance (tol)",
-        )
     result = _dataset(source, operator, found, loadings)
+    if not found.converged:
+        # The result is kept and flagged; the state too, so that more passes can be added.
+        log.warning(
+            "%d components did not converge in %d passes: residual %.2g of the largest eigenvalue, tolerance %g",
+            n, found.passes, float(result["residual"].max()), tol,
+        )
+        return result
     saved.remove()
     return result
 
@@ -107,6 +109,7 @@ def _dataset(source: GenotypeSource, operator: GenotypeOperator, found: Eigenpai
             "scale": view.scale,
             "alpha": view.alpha,
             "passes": found.passes,
+            "converged": found.converged,
         },
     )
     if loadings:

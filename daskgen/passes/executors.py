@@ -22,6 +22,8 @@ from daskgen.errors import InterruptedRunError
 __all__ = ["ClusterExecutor", "Executor", "LostTaskError", "ThreadExecutor", "current_executor"]
 
 _SHARED_BYTES = 1_000_000
+# A scheduler that was set by name goes before a client, as in Dask.
+_LOCAL_SCHEDULERS = {"threads", "threading", "sync", "synchronous", "single-threaded", "processes", "multiprocessing"}
 
 
 class LostTaskError(Exception):
@@ -146,7 +148,7 @@ class ClusterExecutor(Executor):
 
 def current_executor() -> Executor:
     """The current Dask client's workers, else as many threads as this process may use."""
-    if "distributed" in sys.modules:
+    if "distributed" in sys.modules and dask.config.get("scheduler", None) not in _LOCAL_SCHEDULERS:
         from distributed import Client
 
         try:
