@@ -1,0 +1,168 @@
+"""How the CPU kernels are compiled: with fixed signatures, on first use, kept in a cache folder.
+
+A kernel is a plain loop over NumPy arrays, written in Python and compiled by Numba. Three rules hold for all of them:
+
+- It never holds the GIL, so that Dask's threads run side by side.
+- Its argument types are written down. Numba would otherwise compile a second copy for a read-only array, a third for
+  a sliced one, and so on; here the Python function in front of a kernel brings its arguments to the one form.
+- Importing the module compiles nothing. The first call compiles, or reads what an earlier process has compiled.
+
+Compiled code lies in the setting ``cache`` (``DASKGEN_CACHE``), else in the user's cache folder, so that an
+installation that nobody may write to runs too. Where no folder can be written, each process compiles for itself.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib
+import os
+import pkgutil
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import numba
+from numba import types
+
+from daskgen import config
+
+__all__ = ["Kernel", "cache_folder", "helper", "input_array", "kernel", "output_array", "warm"]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Result = TypeVar("Result")
+
+_registry: list[Kernel[Any]] = []
+# Numba compiles one function at a time anyway; this lock also covers the moment in which its cache folder is ours.
+_compiling = threading.RLock()
+
+
+def input_array(dtype: types.Type, ndim: int) -> types.Array:
+    """The Numba type of an array that a kernel only reads: C-contiguous; writeable and read-only arrays both fit."""
+    return types.Array(dtype, ndim, "C", readonly=True)
+
+
+def output_array(dtype: types.Type, ndim: int) -> types.Array:
+    """The Numba type of an array that a kernel writes: C-contiguous."""
+    return types.Array(dtype, ndim, "C")
+
+
+class Kernel(Generic[Result]):
+    """A function that is compiled for its signatures when it is first called, and then called without the GIL.
+
+    Made by :func:`kernel`. Arguments that fit none of the signatures raise TypeError.
+    """
+
+    def __init__(self, function: Callable[..., Result], signatures: tuple[Any, ...]):
+        functools.update_wrapper(self, function)
+        self.name = f"{function.__module__}.{function.__qualname__}"
+        self.signatures = signatures
+        self._function = function
+        self._compiled: Callable[..., Result] | None = None
+
+    def __call__(self, *arguments: Any) -> Result:
+        compiled = self._compiled
+        if compiled is None:
+            compiled = self.compile()
+        return compiled(*arguments)
+
+    def compile(self) -> Callable[..., Result]:
+        """Compile now, or read the compiled code from the cache. Does nothing the second time."""
+        with _compiling:
+            if self._compiled is None:
+                folder = cache_folder()
+                try:
+                    self._compiled = _compile(self._function, self.signatures, folder)
+                except OSError:  # the folder was there, but the disk is full or the quota used up
+                    if folder is None:
+                        raise
+                    self._compiled = _compile(self._function, self.signatures, None)
+            return self._compiled
+
+
+def kernel(*signatures: Any) -> Callable[[Callable[..., Result]], Kernel[Result]]:
+    """Decorator: a function of a kernel module as a :class:`Kernel` with these Numba signatures, nearly always one."""
+
+    def decorate(function: Callable[..., Result]) -> Kernel[Result]:
+        made = Kernel(function, signatures)
+        _registry.append(made)
+        return made
+
+    return decorate
+
+
+def helper(function: Function) -> Function:
+    """Decorator: a function that kernels call. It is compiled into each of them and has no cache entry of its own."""
+    compiled: Function = numba.njit(nogil=True)(function)
+    return compiled
+
+
+def _compile(function: Callable[..., Any], signatures: tuple[Any, ...], folder: Path | None) -> Any:
+    if folder is None:
+        dispatcher = numba.njit(nogil=True)(function)
+    else:
+        # Numba knows only one cache folder for everybody, so it is ours for the moment in which it is looked up.
+        theirs = numba.config.CACHE_DIR
+        numba.config.CACHE_DIR = str(folder)
+        try:
+            dispatcher = numba.njit(nogil=True, cache=True)(function)
+        finally:
+            numba.config.CACHE_DIR = theirs
+    for signature in signatures:
+        dispatcher.compile(signature)
+    dispatcher.disable_compile()
+    return dispatcher
+
+
+def cache_folder() -> Path | None:
+    """The folder of compiled kernels, made if it is not there; None if it cannot be written.
+
+    Its last part is a hash of the sources of all kernels: Numba notices when the file of a kernel changes, but not
+    when a helper in another file does.
+    """
+    setting = config.get("cache")
+    try:
+        root = Path(str(setting)).expanduser() if setting else _user_cache_folder()
+        folder = root / "kernels" / sources_hash(Path(__file__).parent)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        tempfile.TemporaryFile(dir=folder).close()
+    except (OSError, RuntimeError):  # no home folder is a RuntimeError
+        return None
+    return folder
+
+
+def _user_cache_folder() -> Path:
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "daskgen"
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "daskgen"
+
+
+@functools.cache
+def sources_hash(folder: Path) -> str:
+    """A short hash of the Python files of a folder, by name and content."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.py")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def warm() -> dict[str, float]:
+    """Compile every CPU kernel, or read it from the cache: the seconds that each took, by module and name.
+
+    ``daskgen doctor --warm`` calls it once on a new machine, so that no run waits for a compiler.
+    """
+    package = importlib.import_module("daskgen.kernels")
+    for module in pkgutil.iter_modules(package.__path__):
+        if not module.ispkg:
+            importlib.import_module(f"daskgen.kernels.{module.name}")
+    seconds = {}
+    for entry in _registry:
+        start = time.perf_counter()
+        entry.compile()
+        seconds[entry.name] = time.perf_counter() - start
+    return seconds
