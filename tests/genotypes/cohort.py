@@ -96,7 +96,9 @@ def store(
     stages = ["call_genotype_packed"]
     if dosage is not None:
         plans.append(
-            ArrayPlan("call_dosage", calls.shape, "uint16", ("variants", "samples"), (min(rows, m), n), fill_value=65535)
+            ArrayPlan(
+                "call_dosage", calls.shape, "uint16", ("variants", "samples"), (min(rows, m), n), fill_value=65535
+            )
         )
         stages.append("call_dosage")
     run = RunKey("test", {"calls": calls})

@@ -34,9 +34,7 @@ def test_calls_are_decoded_lazily(tmp_path, calls):
 def test_slices_decode_only_what_is_asked_for(tmp_path, calls):
     opened = dg.open_store(store(tmp_path / "g.zarr", calls, rows=16))
     part = opened.isel(variants=slice(5, 80, 3), samples=[20, 0, 7])
-    np.testing.assert_array_equal(
-        part["call_dosage"].values, np.where(calls < 0, np.nan, calls)[5:80:3][:, [20, 0, 7]]
-    )
+    np.testing.assert_array_equal(part["call_dosage"].values, np.where(calls < 0, np.nan, calls)[5:80:3][:, [20, 0, 7]])
     np.testing.assert_array_equal(part["call_genotype"].values[..., 1] > 0, calls[5:80:3][:, [20, 0, 7]] > 0)
 
 

@@ -131,9 +131,7 @@ def test_bits_do_not_depend_on_threads_or_cache(tmp_path, threads, cache):
     v = np.random.default_rng(0).standard_normal((120, 5))
 
     def product(threads, cache):
-        operator = GenotypeOperator(
-            GenotypeView(reader), runner=PassRunner(ThreadExecutor(threads)), cache=cache
-        )
+        operator = GenotypeOperator(GenotypeView(reader), runner=PassRunner(ThreadExecutor(threads)), cache=cache)
         # Small data would make one leaf; several are wanted here.
         operator.bounds = [(i, i + 5) for i in range(0, 50, 5)]
         return operator.kv(v)
@@ -164,7 +162,7 @@ def test_chunks_are_read_once_where_they_fit_and_each_pass_where_not(tmp_path, m
     assert len(reads) == 10
     reads.clear()
     streamed = GenotypeOperator(GenotypeView(reader), cache=False)
-    streamed.counted
+    assert streamed.counted > 0
     before = len(reads)
     streamed.kv(v), streamed.kv(v)
     assert len(reads) - before == 20

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
 
 import dask.config
 import numpy as np
@@ -76,7 +82,7 @@ def test_genotypes_with_other_variants_cannot_be_projected(tmp_path):
     calls = structured_calls(100, 30)
     train = store(tmp_path / "train.zarr", calls)
     new = store(tmp_path / "new.zarr", calls, position=np.arange(1000, 1100))
-    with pytest.raises(InputError, match="0.0% of the 100 variants"):
+    with pytest.raises(InputError, match=r"0\.0% of the 100 variants"):
         dg.genotypes.pca(train, 2, project=new)
 
 
@@ -104,6 +110,35 @@ def test_a_killed_run_goes_on_from_its_checkpoint_to_the_same_bits(tmp_path, mon
     assert resumed.attrs["passes"] == whole.attrs["passes"]
     assert resumed["scores"].values.tobytes() == whole["scores"].values.tobytes()
     assert not (tmp_path / "c.npz").exists()
+
+
+KILLED = """
+    import sys, time
+    import daskgen as dg
+    from daskgen.genotypes.operator import GenotypeOperator
+    original = GenotypeOperator.kv
+    def slow(self, vectors, **options):
+        time.sleep(0.2)
+        return original(self, vectors, **options)
+    GenotypeOperator.kv = slow
+    dg.genotypes.pca(sys.argv[1], 3, checkpoint=sys.argv[2])
+"""
+
+
+def test_a_killed_client_is_resumed_from_its_file(tmp_path):
+    path = store(tmp_path / "g.zarr", random_calls(400, 150))
+    whole = dg.genotypes.pca(path, 3)
+    saved = tmp_path / "c.npz"
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(KILLED), path, str(saved)],
+        env={**os.environ, "DASKGEN_CHECKPOINT_SECONDS": "0"},
+    )
+    while not saved.exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert dg.genotypes.pca(path, 3, checkpoint=saved)["scores"].values.tobytes() == whole["scores"].values.tobytes()
 
 
 def test_processes_give_the_bits_of_threads(tmp_path):

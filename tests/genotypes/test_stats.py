@@ -35,7 +35,9 @@ def test_statistics_are_lazy_and_of_the_selection(tmp_path):
 
 
 def test_haploid_chromosomes_count_as_in_plink2(tmp_path):
-    calls = np.array([[0, 1, 2, 2, 1, -1], [0, 1, 2, 2, 1, -1], [0, 1, 2, 2, 0, -1], [0, 1, 2, 2, 1, -1]], dtype=np.int8)
+    calls = np.array(
+        [[0, 1, 2, 2, 1, -1], [0, 1, 2, 2, 1, -1], [0, 1, 2, 2, 0, -1], [0, 1, 2, 2, 1, -1]], dtype=np.int8
+    )
     sex = np.array([1, 2, 1, 2, 1, 1])  # males: samples 0, 2, 4, 5
     path = store(tmp_path / "g.zarr", calls, sex=sex, ploidy_class=np.array([0, 1, 2, 3]))
     found = dg.genotypes.variant_stats(path).compute()
