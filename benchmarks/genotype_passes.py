@@ -87,17 +87,17 @@ def main():
         vectors = np.random.default_rng(0).standard_normal((arguments.samples, arguments.vectors))
         operator = GenotypeOperator(GenotypeView(StoreReader.open(path)))
         plan = operator.plan(arguments.vectors)
-        operator.counted
+        assert operator.counted > 0
         seconds = {"plain": best(plain_loop(operator, vectors, threads), arguments.repeat)}
         seconds["threads"] = best(lambda: operator.kv(vectors), arguments.repeat)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         worker_cache().clear()
         streamed = GenotypeOperator(GenotypeView(StoreReader.open(path)), cache=False)
-        streamed.counted
+        assert streamed.counted > 0
         seconds["streamed"] = best(lambda: streamed.kv(vectors), arguments.repeat)
         with dg.cluster.connect(f"local:{threads}"):
             on_workers = GenotypeOperator(GenotypeView(StoreReader.open(path)))
-            on_workers.counted
+            assert on_workers.counted > 0
             seconds["processes"] = best(lambda: on_workers.kv(vectors), arguments.repeat)
     result = {
         "command": "python benchmarks/genotype_passes.py",

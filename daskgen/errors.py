@@ -50,7 +50,7 @@ class DaskgenError(Exception):
                 lines.extend(f"            {line}" for line in rest)
         return "\n".join(lines)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[object, ...]:
         # Keyword-only parts survive pickling, so that an error raised on a worker reads the same at the client.
         return (_rebuild, (type(self), self.summary, self.found, self.expected, self.do))
 

@@ -40,7 +40,9 @@ class _Decoded:
         start, stop, step = rows.indices(self.shape[0])
         wanted = np.arange(self.shape[1])[samples]
         if self.what == "dosage":
-            block: np.ndarray = codes.dequantise_dosage(np.ascontiguousarray(self.reader.read_dosage(start, stop)[:, wanted]))
+            block: np.ndarray = codes.dequantise_dosage(
+                np.ascontiguousarray(self.reader.read_dosage(start, stop)[:, wanted])
+            )
         else:
             whole = len(wanted) == self.shape[1]
             calls = codes.unpack(self.reader.read(start, stop), self.shape[1], samples=None if whole else wanted)

@@ -92,6 +92,7 @@ def _frame(keys: VariantKeys, by_position: bool) -> pd.DataFrame:
 def _show(keys: VariantKeys) -> str:
     rows = range(min(3, len(keys)))
     shown = (
-        f"{keys.contig[i]}:{keys.position[i]} {keys.allele[i][0]}/{keys.allele[i][1]} ({keys.variant_id[i]})" for i in rows
+        f"{keys.contig[i]}:{keys.position[i]} {keys.allele[i][0]}/{keys.allele[i][1]} ({keys.variant_id[i]})"
+        for i in rows
     )
     return ", ".join(shown)

@@ -25,6 +25,7 @@ from daskgen.passes import MemoryItem, PassRunner, Plan, cache_budget, leaf_boun
 __all__ = ["GenotypeOperator"]
 
 Bounds = list[tuple[int, int]]
+_LIBRARIES = 250_000_000  # resident memory of a process that has imported what a pass needs
 
 
 class GenotypeOperator:
@@ -224,15 +225,14 @@ class GenotypeOperator:
         rows = len(self._order)
         in_flight = min(view.reader.rows_per_chunk, view.n_variants)
         memory = [
+            MemoryItem("Python and its libraries", _LIBRARIES),
             MemoryItem(
                 f"{vectors} vectors of {view.n_samples:,} samples, float64 in and out, float32 in planes",
                 rows * vectors * (8 + 4 + 8 * members),
                 lower="fewer vectors at once",
             ),
             # A bundle holds the leaf it works on and up to two nodes of the sum's tree.
-            MemoryItem(
-                f"sums of {threads} threads", 3 * 8 * rows * vectors * members * threads, lower="fewer threads"
-            ),
+            MemoryItem(f"sums of {threads} threads", 3 * 8 * rows * vectors * members * threads, lower="fewer threads"),
             # Decoded block, the dense side of a piece of 2,048 samples, and what BLAS copies of both.
             MemoryItem("decoded blocks", threads * (4_000_000 + 16 * vectors * (2_048 + self.block))),
             MemoryItem(
@@ -291,7 +291,9 @@ class GenotypeOperator:
         flat = a.ndim == 1
         a = a[:, None] if flat else a
         if a.ndim != 2 or a.shape[0] != rows or a.shape[1] == 0:
-            raise InputError("an array of vectors has the wrong shape.", found=np.shape(array), expected=f"({rows:,}, r)")
+            raise InputError(
+                "an array of vectors has the wrong shape.", found=np.shape(array), expected=f"({rows:,}, r)"
+            )
         if not np.isfinite(a).all():
             raise InputError("an array of vectors has values that are not finite.")
         return a, flat
@@ -315,7 +317,9 @@ def _membership(components: Mapping[str, Any], n: int) -> np.ndarray:
         index = np.asarray(chosen)
         if index.dtype == bool:
             if index.shape != (n,):
-                raise InputError(f"component {name!r}: a mask has the wrong length.", found=index.shape, expected=f"({n:,},)")
+                raise InputError(
+                    f"component {name!r}: a mask has the wrong length.", found=index.shape, expected=f"({n:,},)"
+                )
             member[index, g] = 1.0
             continue
         if index.size and (index.dtype.kind not in "iu" or index.min() < 0 or index.max() >= n):

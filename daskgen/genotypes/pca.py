@@ -40,7 +40,9 @@ def principal_components(
     """
     view = operator.view
     if not 1 <= n <= view.n_samples:
-        raise UsageError(f"n = {n} components cannot be had of {view.n_samples:,} samples.", expected=f"1 to {view.n_samples:,}")
+        raise UsageError(
+            f"n = {n} components cannot be had of {view.n_samples:,} samples.", expected=f"1 to {view.n_samples:,}"
+        )
     if not operator.counted:
         raise InputError("no variant varies in these samples, so there are no components.")
     width = min(n + oversampling, view.n_samples)
@@ -72,7 +74,10 @@ def principal_components(
         # The result is kept and flagged; the state too, so that more passes can be added.
         log.warning(
             "%d components did not converge in %d passes: residual %.2g of the largest eigenvalue, tolerance %g",
-            n, found.passes, float(result["residual"].max()), tol,
+            n,
+            found.passes,
+            float(result["residual"].max()),
+            tol,
         )
         return result
     saved.remove()

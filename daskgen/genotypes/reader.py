@@ -139,7 +139,7 @@ class DatasetReader:
 
     def read(self, start: int, stop: int) -> np.ndarray:
         if self.genotype is None:
-            dosage = _computed(self.dosage[start:stop])
+            dosage = self._dosage(start, stop)
             called = np.where(np.isnan(dosage), codes.MISSING, np.rint(dosage)).astype(np.int8)
             return codes.pack(called)
         calls = _computed(self.genotype[start:stop])
@@ -147,7 +147,12 @@ class DatasetReader:
         return codes.pack(np.where(missing, codes.MISSING, (calls == 1).sum(axis=2)).astype(np.int8))
 
     def read_dosage(self, start: int, stop: int) -> np.ndarray:
-        return codes.quantise_dosage(_computed(self.dosage[start:stop]).astype(np.float32))
+        return codes.quantise_dosage(self._dosage(start, stop).astype(np.float32))
+
+    def _dosage(self, start: int, stop: int) -> np.ndarray:
+        if self.dosage is None:
+            raise InputError("the Dataset has no dosages.", do="dosage=False takes its calls")
+        return _computed(self.dosage[start:stop])
 
 
 def _computed(array: Any) -> np.ndarray:
@@ -163,9 +168,7 @@ def open_reader(genotypes: Genotypes) -> GenotypeReader:
     if isinstance(genotypes, (str, os.PathLike)):
         return StoreReader.open(genotypes)
     if not isinstance(genotypes, xr.Dataset):
-        raise InputError(
-            "genotypes must be the path of a store or an xarray Dataset.", found=type(genotypes).__name__
-        )
+        raise InputError("genotypes must be the path of a store or an xarray Dataset.", found=type(genotypes).__name__)
     attached = genotypes.encoding.get("daskgen_reader")
     call = genotypes.get("call_genotype")
     dosage = genotypes.get("call_dosage")

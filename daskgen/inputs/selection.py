@@ -14,9 +14,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from daskgen.errors import InputError, UsageError, examples
 from daskgen.inputs.files import exists
 from daskgen.inputs.text import blocks_of_lines, open_text
-from daskgen.errors import InputError, UsageError, examples
 
 __all__ = ["Ids", "Region", "VariantSelection", "select_samples"]
 
@@ -26,20 +26,24 @@ Names = str | os.PathLike[str] | Iterable[Any] | np.ndarray
 class SampleColumns(Protocol):
     """What a selection of samples looks at: text arrays (samples,)."""
 
-    sample_id: np.ndarray
-    family_id: np.ndarray
-
+    @property
+    def sample_id(self) -> np.ndarray: ...
+    @property
+    def family_id(self) -> np.ndarray: ...
     def __len__(self) -> int: ...
 
 
 class VariantColumns(Protocol):
     """What a selection of variants looks at: arrays (variants,); `contig` is an index into `contig_names`."""
 
-    variant_id: np.ndarray
-    position: np.ndarray
-    contig: np.ndarray
-    contig_names: Sequence[str]
-
+    @property
+    def variant_id(self) -> np.ndarray: ...
+    @property
+    def position(self) -> np.ndarray: ...
+    @property
+    def contig(self) -> np.ndarray: ...
+    @property
+    def contig_names(self) -> Sequence[str]: ...
     def __len__(self) -> int: ...
 
 
@@ -108,7 +112,8 @@ class Ids:
 def _rows(path: str, argument: str) -> Iterable[list[str]]:
     if not exists(path):
         raise InputError(
-            f"{argument}: there is no file {path}.", do="give the path of a file, or a list of ids such as ['id1', 'id2']"
+            f"{argument}: there is no file {path}.",
+            do="give the path of a file, or a list of ids such as ['id1', 'id2']",
         )
     any_row = False
     with open_text(path) as file:

@@ -10,8 +10,8 @@ from typing import TextIO
 
 import numpy as np
 
-from daskgen.inputs.files import open_binary
 from daskgen.errors import InputError, MissingPackageError
+from daskgen.inputs.files import open_binary
 
 __all__ = ["BLOCK_LINES", "as_text", "blocks_of_lines", "columns_of", "decimals", "integers", "open_text"]
 

@@ -1,0 +1,1 @@
+"""Small and matrix-free numerics: pure functions of arrays."""

@@ -90,4 +90,3 @@ _cache = ChunkCache()
 def worker_cache() -> ChunkCache:
     """The cache of this process (a worker, or the user's own process on threads)."""
     return _cache
-

@@ -40,7 +40,7 @@ class Executor(ABC):
     def n_threads(self) -> int:
         return sum(self.workers.values())
 
-    def refresh(self) -> None:
+    def refresh(self) -> None:  # noqa: B027  (threads have nothing to look at)
         """Look again which workers there are."""
 
     def share(self, argument: Any) -> Any:
@@ -82,9 +82,7 @@ class ThreadExecutor(Executor):
         return _pool(self.n_threads).submit(function, *args)
 
     def wait(self, futures: Collection[Any], seconds: float) -> set[Any]:
-        return concurrent.futures.wait(
-            futures, timeout=seconds, return_when=concurrent.futures.FIRST_COMPLETED
-        ).done
+        return concurrent.futures.wait(futures, timeout=seconds, return_when=concurrent.futures.FIRST_COMPLETED).done
 
     def result(self, future: Any) -> Any:
         return future.result()
@@ -157,5 +155,3 @@ def current_executor() -> Executor:
             pass
     wanted = dask.config.get("num_workers", None)
     return ThreadExecutor(int(wanted) if wanted else limits.cores())
-
-

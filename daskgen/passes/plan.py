@@ -55,7 +55,8 @@ class Plan:
             largest = sorted((i for i in self.memory if not i.optional), key=lambda i: -i.bytes)[:3]
             lower = [item.lower for item in largest if item.lower]
             raise PlanError(
-                f"this plan needs {format_bytes(self.needed)} per worker, the limit is {format_bytes(self.memory_limit)}.",
+                f"this plan needs {format_bytes(self.needed)} per worker, "
+                f"the limit is {format_bytes(self.memory_limit)}.",
                 found="; ".join(f"{item.name}: {format_bytes(item.bytes)}" for item in largest),
                 do=", or ".join(dict.fromkeys([*lower, "a higher --memory-limit"])),
             )

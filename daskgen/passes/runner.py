@@ -153,7 +153,7 @@ class PassRunner:
         home = self._homes.get(job.home)
         if home not in executor.workers:
             # Least-used worker per thread; ties by address, so that the first placement is even and repeatable.
-            used = {address: 0 for address in executor.workers}
+            used = dict.fromkeys(executor.workers, 0)
             for address in self._homes.values():
                 if address in used:
                     used[address] += 1
@@ -197,9 +197,7 @@ class PassRunner:
                     halted.set()
                 executor.cancel(list(running))
 
-    def _replace_lost(
-        self, executor: Executor, shared: _Shared, running: dict[Any, _Job], waiting: list[_Job]
-    ) -> None:
+    def _replace_lost(self, executor: Executor, shared: _Shared, running: dict[Any, _Job], waiting: list[_Job]) -> None:
         """Tasks pinned to a worker that is gone would wait for ever; start them elsewhere."""
         if executor.in_process or time.monotonic() - self._looked < _LOOK_SECONDS:
             return
@@ -235,4 +233,3 @@ def run_map(
 ) -> Iterator[tuple[int, Any]]:
     """Run ``task(index, *args)`` for every index on the current scheduler; yields (index, result) as they end."""
     return PassRunner().run_map(task, indices, *args, label=label, unit_bytes=unit_bytes)
-

@@ -79,10 +79,10 @@ class Location:
     def size(self) -> int:
         """Bytes below this location, as the file system counts them."""
         if self.local:
-            path = Path(self.url)
-            if path.is_file():
-                return path.stat().st_size
-            return sum(f.stat().st_size for f in path.rglob("*") if f.is_file())
+            here = Path(self.url)
+            if here.is_file():
+                return here.stat().st_size
+            return sum(f.stat().st_size for f in here.rglob("*") if f.is_file())
         filesystem, path = self._filesystem()
         return int(filesystem.du(path))
 

@@ -38,7 +38,9 @@ def open_group(path: StoreLike | Location, kind: str | None = None, *, allow_inc
             do="convert the source first: daskgen convert --help",
         ) from None
     except (ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"{location}: its metadata cannot be read.", found=f"{type(error).__name__}: {error}") from error
+        raise StoreError(
+            f"{location}: its metadata cannot be read.", found=f"{type(error).__name__}: {error}"
+        ) from error
     attrs = group.attrs.asdict()
     if "daskgen_format" not in attrs:
         raise StoreError(

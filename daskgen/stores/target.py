@@ -63,8 +63,7 @@ class Grid:
         """The part of array `name` that group `index` covers."""
         ranges = self.ranges(index)
         return tuple(
-            ranges.get(dim, slice(0, length))
-            for dim, length in zip(self.dims[name], self.shapes[name], strict=True)
+            ranges.get(dim, slice(0, length)) for dim, length in zip(self.dims[name], self.shapes[name], strict=True)
         )
 
     def as_attrs(self) -> dict[str, Any]:
@@ -202,7 +201,7 @@ def _member(group: zarr.Group, name: str) -> zarr.Array:
 
 
 def checked_block(name: str, block: np.ndarray, region: tuple[slice, ...], array: zarr.Array) -> np.ndarray:
-    """`block` as it may be written to `array[region]`: right shape, aligned, type kept, text without None or zero bytes."""
+    """`block` as it may be written to `array[region]`: shape, alignment, type and text checked."""
     shape = tuple(part.stop - part.start for part in region)
     if block.shape != shape:
         raise StoreError(f"{name}: a block has the wrong shape.", found=block.shape, expected=shape)

@@ -310,13 +310,18 @@ class StoreWriter:
         for name, stage in self._stages.items():
             if pending := stage.pending:
                 raise StoreError(
-                    f"{self.location} is not complete: stage {name} lacks {len(pending):,} of {stage.n_groups:,} groups.",
+                    f"{self.location} is not complete: "
+                    f"stage {name} lacks {len(pending):,} of {stage.n_groups:,} groups.",
                     do="run the same command with --resume",
                 )
         if problems := validate(self.kind, array_table(self.group)):
-            raise StoreError(f"{self.location} does not have the layout of a {self.kind} store.", found="\n".join(problems))
+            raise StoreError(
+                f"{self.location} does not have the layout of a {self.kind} store.", found="\n".join(problems)
+            )
         if not self._lock.held():
-            raise LockedStoreError(f"another run took over {self.final} while this one was silent.", do="look at that run")
+            raise LockedStoreError(
+                f"another run took over {self.final} while this one was silent.", do="look at that run"
+            )
         store = self.location.zarr_store(read_only=False)
         self.group.attrs["provenance"] = self.provenance
         with quietly():

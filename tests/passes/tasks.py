@@ -50,5 +50,5 @@ def cached(index: int, budget: int) -> tuple[int, int, int]:
 
 
 def cached_sum(leaf: int, budget: int) -> dict[str, np.ndarray]:
-    pid, hits, misses = cached(leaf, budget)
+    _, _, misses = cached(leaf, budget)
     return {"misses": np.array([misses]), "leaves": np.array([1])}

@@ -32,14 +32,15 @@ def expected(scale=1.0, leaves=LEAVES):
 
 @pytest.fixture(scope="module")
 def cluster():
+    import dask
     from distributed import Client, LocalCluster
 
-    import dask
-
-    with dask.config.set({"distributed.scheduler.worker-ttl": "4s", "distributed.worker.daemon": False}):
-        with LocalCluster(2, threads_per_worker=1, processes=True, dashboard_address=None) as made, Client(made) as client:
-            client.run(os.getpid)
-            yield client
+    with (
+        dask.config.set({"distributed.scheduler.worker-ttl": "4s", "distributed.worker.daemon": False}),
+        LocalCluster(2, threads_per_worker=1, processes=True, dashboard_address=None) as made,
+        Client(made) as client,
+    ):
+        yield client
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
@@ -115,7 +116,7 @@ def test_a_killed_or_hung_worker_is_replaced_and_the_bits_are_the_same(cluster, 
 
 
 def test_a_task_that_keeps_losing_its_worker_ends_the_run_resumably(cluster):
-    with pytest.raises(InterruptedRunError, match="lost .* times"):
+    with pytest.raises(InterruptedRunError, match=r"lost .* times"):
         PassRunner().run_sum(_die, 2)
     cluster.wait_for_workers(2, timeout=30)
 
@@ -139,7 +140,10 @@ INTERRUPTED = """
 
 def test_ctrl_c_stops_between_leaves(tmp_path):
     process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(INTERRUPTED), str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=CHECKOUT
+        [sys.executable, "-c", textwrap.dedent(INTERRUPTED), str(tmp_path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=CHECKOUT,
     )
     while len(list(tmp_path.iterdir())) < 4:
         time.sleep(0.02)

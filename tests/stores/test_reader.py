@@ -93,7 +93,8 @@ def test_empty_arrays_can_be_written(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("n_variants", "n_samples"), [(10, 3), (100_000, 20_000), (1_000_000, 65_536), (10_000_000, 500_000), (90_000_000, 2_000)]
+    ("n_variants", "n_samples"),
+    [(10, 3), (100_000, 20_000), (1_000_000, 65_536), (10_000_000, 500_000), (90_000_000, 2_000)],
 )
 def test_packed_layout_keeps_within_objects_and_memory(n_variants, n_samples):
     width = -(-n_samples // 4)

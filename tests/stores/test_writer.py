@@ -24,8 +24,8 @@ from daskgen.errors import (
     StoreError,
     UsageError,
 )
-from daskgen.stores.quiet import quietly
 from daskgen.stores import ArrayPlan, RunKey, StoreWriter, open_dataset, open_group, verify
+from daskgen.stores.quiet import quietly
 
 RUN = RunKey("test", {"x": 1}, ["source"])
 
