@@ -1,0 +1,43 @@
+"""What holds for every test: a hypothesis profile, no settings from outside, GPU tests only with a GPU."""
+
+from __future__ import annotations
+
+import os
+
+import hypothesis
+import pytest
+
+# A result must not depend on how many examples are tried, and a busy machine must not fail a test by its slowness.
+hypothesis.settings.register_profile(
+    "daskgen",
+    deadline=None,
+    max_examples=int(os.environ.get("DASKGEN_TEST_EXAMPLES", "40")),
+    derandomize=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.function_scoped_fixture],
+)
+hypothesis.settings.load_profile("daskgen")
+
+
+def _has_gpu() -> bool:
+    try:
+        import cupy
+    except ImportError:
+        return False
+    return bool(cupy.is_available())
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests marked `gpu` skip, saying so, on a machine without one."""
+    if not any(item.get_closest_marker("gpu") for item in items) or _has_gpu():
+        return
+    no_gpu = pytest.mark.skip(reason="no CUDA device that CuPy can use")
+    for item in items:
+        if item.get_closest_marker("gpu"):
+            item.add_marker(no_gpu)
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test sees the defaults, whatever batch system or shell it was started from."""
+    for name in [name for name in os.environ if name.startswith("SLURM_")]:
+        monkeypatch.delenv(name)
