@@ -1,0 +1,43 @@
+"""daskgen info: what is in a store, on one screen."""
+
+from __future__ import annotations
+
+import click
+
+from daskgen.cli.options import Settings, example, settings_options
+from daskgen.cli.run import Run
+
+__all__ = ["command"]
+
+
+@click.command("info", epilog=example("daskgen info cohort.zarr"))
+@click.argument("store")
+@settings_options()
+def command(store: str, settings: Settings) -> None:
+    """Say what is in a store, on one screen."""
+    from daskgen.cli.describe import array_lines, genotype_lines, labelled, provenance_lines
+    from daskgen.limits import format_bytes
+    from daskgen.stores import open_group
+    from daskgen.stores.location import Location
+
+    with Run("info", settings, computes=False) as run:
+        group = open_group(store, allow_incomplete=True)
+        attrs = group.attrs.asdict()
+        location = Location.of(store)
+        run.say(f"{location.name}: {attrs.get('kind')}, format {attrs['daskgen_format']}, {attrs.get('created_by')}")
+        if not attrs.get("complete"):
+            run.say(
+                labelled(
+                    "Incomplete", "its run was interrupted or is still going on; the command and --resume finish it"
+                )
+            )
+        elif attrs.get("kind") == "genotypes":
+            for line in genotype_lines(group):
+                run.say(line)
+        for line in provenance_lines(group):
+            run.say(line)
+        run.say(labelled("On disk", f"{format_bytes(location.size())} in {location.n_files():,} files"))
+        run.say(labelled("Id", str(attrs.get("store_id"))))
+        run.say()
+        for line in array_lines(group):
+            run.say(line)
