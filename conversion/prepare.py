@@ -1,0 +1,185 @@
+"""From the arguments of a call to what is going to be read: the view of the source, its samples, contigs, roles."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from conversion.allele_statistics import HaploidSamples
+from conversion.calls import Calls
+from conversion.genomes import Genome, genome_of, roles_of
+from conversion.row_set import RowSet
+from conversion.scan import scan_variants
+from conversion.selection import Names, VariantSelection, select_samples
+from conversion.source import GenotypeSource, SampleTable
+from conversion.sources import Paths, open_source
+from conversion.view import SourceView
+from daskgen.errors import InputError, UsageError
+from daskgen.passes import run_map
+
+__all__ = ["Prepared", "prepare"]
+
+log = logging.getLogger("daskgen.conversion")
+
+# Which allele is the reference if the first (as written in the file's table) is, by counted allele of the format.
+_REFERENCE_IS_FIRST = {"A1": False, "ALT": True}
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A source with everything that was decided about it before its genotypes are read.
+
+    `calls`: of the selected variants and samples; `samples`: the selected samples; `first`: (id, other allele,
+    counted allele) of the first three variants; `dropped`: numbers left out, by reason; `all_variants`: whether none
+    was left out, so that the whole file is read.
+    """
+
+    calls: Calls
+    samples: SampleTable
+    genome: Genome
+    first: Sequence[tuple[str, str, str]]
+    dropped: dict[str, int]
+    all_variants: bool
+
+    @property
+    def source(self) -> GenotypeSource:
+        """The source with the selection applied."""
+        return self.calls.source
+
+
+def prepare(
+    source: Paths,
+    *,
+    format: str | None = None,
+    sample_file: str | os.PathLike[str] | None = None,
+    ref: Literal["last", "first"] | None = None,
+    keep: Names | None = None,
+    remove: Names | None = None,
+    extract: Names | None = None,
+    exclude: Names | None = None,
+    contig: str | int | Sequence[str | int] | None = None,
+    region: str | Sequence[str] | None = None,
+    maf_min: float | None = None,
+    missing_max: float | None = None,
+    id_style: Literal["iid", "fid_iid"] = "iid",
+    split_multiallelic: bool = True,
+    dosages: Literal["auto"] | bool = "auto",
+    genome: str | os.PathLike[str] = "human",
+) -> Prepared:
+    """Open the source, read and check its tables, and select; `conversion.genotypes` describes the arguments."""
+    species = genome_of(genome)
+    selection = VariantSelection.of(extract, exclude, contig, region)
+    _check_options(ref, id_style, dosages, maf_min, missing_max)
+    samples_path = None if sample_file is None else os.fspath(sample_file)
+    opened = open_source(
+        source, format=format, sample_file=samples_path, split_multiallelic=split_multiallelic, dosages=dosages
+    )
+    if dosages is True and not opened.has_dosage:
+        raise InputError(f"{opened.path} has no dosages.", do='dosages="auto" takes the hard calls')
+
+    samples = opened.samples()
+    own_id = samples.sample_id
+    if id_style == "fid_iid":
+        samples = samples.with_joined_ids()
+    samples.check_unique(opened.path)
+    index, dropped = select_samples(samples, own_id, opened.path, keep, remove)
+    scan = scan_variants(opened, selection)
+    if index is not None:
+        samples = samples.take(index)
+
+    flipped = ref is not None and (ref == "first") != _REFERENCE_IS_FIRST[opened.counted_allele]
+    if flipped and opened.has_multiallelic:
+        raise InputError(
+            f"{opened.path} has variants with several ALT alleles, so REF cannot be the counted allele.",
+            do="leave out ref (--ref), or make the file biallelic: plink2 --max-alleles 2",
+        )
+    first = [(name, counted, other) if flipped else (name, other, counted) for name, other, counted in scan.first]
+    with_dosage = opened.has_dosage and dosages is not False
+    view: GenotypeSource = opened
+    if index is not None or scan.rows is not None or flipped or with_dosage != opened.has_dosage:
+        view = SourceView(opened, index, scan.rows, flipped, with_dosage)
+    roles = roles_of(species, scan.contigs.names)
+    prepared = Prepared(
+        calls=Calls(view, scan.contigs, roles, HaploidSamples.of(samples.sex, species.haploid_sex)),
+        samples=samples,
+        genome=species,
+        first=first,
+        dropped={reason: n for reason, n in (dropped | scan.dropped).items() if n},
+        all_variants=scan.rows is None,
+    )
+    if maf_min is not None or missing_max is not None:
+        prepared = _filter_by_frequency(prepared, maf_min, missing_max)
+    return prepared
+
+
+def _check_options(ref: Any, id_style: Any, dosages: Any, maf_min: float | None, missing_max: float | None) -> None:
+    for name, value, allowed in (
+        ("ref", ref, (None, "last", "first")),
+        ("id_style", id_style, ("iid", "fid_iid")),
+        ("dosages", dosages, ("auto", True, False)),
+    ):
+        if value not in allowed:
+            raise UsageError(f"{name}={value!r} is not understood.", expected=", ".join(map(repr, allowed)))
+    for name, number, highest in (("maf_min", maf_min, 0.5), ("missing_max", missing_max, 1.0)):
+        if number is not None and not 0 <= number <= highest:
+            raise UsageError(f"{name} is out of range.", found=number, expected=f"0 to {highest}")
+
+
+def _filter_by_frequency(prepared: Prepared, maf_min: float | None, missing_max: float | None) -> Prepared:
+    """Leave out variants by allele frequency and missing calls in the selected samples: one more pass."""
+    source = prepared.source
+    rows = source.rows_per_chunk
+    keep = np.empty(source.n_variants, bool)
+    dropped = dict(prepared.dropped)
+    n_rare = n_missing = 0
+    indices = range(-(-source.n_variants // rows))
+    for index, (rare, missing) in run_map(
+        _frequency_task, indices, prepared.calls, rows, maf_min, missing_max, label="frequencies"
+    ):
+        keep[index * rows : index * rows + len(rare)] = ~(rare | missing)
+        n_missing += int(missing.sum())
+        n_rare += int((rare & ~missing).sum())
+    for reason, n in ((f"missing in more than {missing_max}", n_missing), (f"minor allele below {maf_min}", n_rare)):
+        if n:
+            dropped[f"variants {reason}"] = n
+    if not keep.any():
+        raise InputError(
+            f"no variant of {source.path} is left by maf_min and missing_max.",
+            found=", ".join(f"{n:,} {reason}" for reason, n in dropped.items()),
+            do="lower --maf-min or raise --missing-max",
+        )
+    if keep.all():
+        return prepared
+    view = source if isinstance(source, SourceView) else SourceView(source)
+    selected = keep
+    if view.rows is not None:
+        selected = view.rows.mask()
+        selected[selected] = keep
+    contigs = prepared.calls.contigs.keep(keep)
+    filtered = replace(view, rows=RowSet(selected))
+    table = next(filtered.variant_tables())
+    return replace(
+        prepared,
+        calls=Calls(filtered, contigs, roles_of(prepared.genome, contigs.names), prepared.calls.haploid),
+        first=[(i, a, b) for i, (a, b) in zip(table.variant_id[:3].tolist(), table.allele[:3].tolist(), strict=True)],
+        dropped=dropped,
+        all_variants=False,
+    )
+
+
+def _frequency_task(
+    index: int, calls: Calls, rows: int, maf_min: float | None, missing_max: float | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """(too rare, missing too often) of one block of variants."""
+    start, stop = index * rows, min((index + 1) * rows, calls.n_variants)
+    statistics, _ = calls.statistics(start, calls.read(start, stop))
+    frequency = statistics["allele_frequency"]
+    # A variant that nobody is called at has no frequency, so it is not above any.
+    rare = np.zeros(stop - start, bool) if maf_min is None else ~(np.minimum(frequency, 1 - frequency) >= maf_min)
+    share_missing = 1 - statistics["n_called"] / calls.source.n_samples
+    return rare, np.zeros(stop - start, bool) if missing_max is None else share_missing > missing_max

@@ -1,0 +1,205 @@
+"""What every genotype format offers: who the samples are, what the variants are, and blocks of packed calls.
+
+A source knows the shape of the data when it is made; it opens its files only in the task that reads them. It is
+small when pickled, and the same for the same files, so tasks can be run again anywhere.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from daskgen import config
+from daskgen.errors import InputError, examples
+from daskgen.kernels.genotype_codes import packed_width
+
+__all__ = ["GenotypeSource", "SampleTable", "VariantTable", "runs_of"]
+
+
+@dataclass(frozen=True, eq=False)
+class SampleTable:
+    """The samples of a source, one array element each; the columns of a .fam file.
+
+    Text is NumPy StringDType; an unknown parent or family is "0". `sex`: int8, 1 male, 2 female, 0 unknown.
+    `phenotype`: float64, NaN where missing (-9, NA).
+    """
+
+    sample_id: np.ndarray
+    family_id: np.ndarray
+    paternal_id: np.ndarray
+    maternal_id: np.ndarray
+    sex: np.ndarray
+    phenotype: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.sample_id)
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """The columns by name."""
+        return {column.name: getattr(self, column.name) for column in fields(self)}
+
+    def stored(self) -> dict[str, np.ndarray]:
+        """The columns by their names in a store: sample_id, sample_family_id, ..."""
+        return {f"sample_{name.removeprefix('sample_')}": column for name, column in self.columns().items()}
+
+    def take(self, index: np.ndarray) -> SampleTable:
+        """The samples at `index`, in that order."""
+        return SampleTable(**{name: column[index] for name, column in self.columns().items()})
+
+    def with_joined_ids(self) -> SampleTable:
+        """The same samples with ids FID_IID."""
+        return replace(self, sample_id=np.strings.add(np.strings.add(self.family_id, "_"), self.sample_id))
+
+    def check_unique(self, path: str) -> None:
+        """InputError if two samples have the same id."""
+        ids = Counter(self.sample_id.tolist())
+        if len(ids) == len(self):
+            return
+        twice = [name for name, n in ids.items() if n > 1]
+        distinct = len(set(self.with_joined_ids().sample_id.tolist())) == len(self)
+        raise InputError(
+            f"{path}: {len(twice):,} sample ids occur more than once.",
+            found=examples(twice),
+            expected="each sample id once",
+            do='id_style="fid_iid" (--id-style fid_iid) makes them unique'
+            if distinct
+            else "rename or leave out the repeated samples; family and individual id together repeat too",
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class VariantTable:
+    """Consecutive variants of a source, in file order.
+
+    `contig`: int32 index into `contig_names` (of this table only); `position`: int32 base pair;
+    `genetic_position`: float64 centimorgan, 0 = unknown; `variant_id`: text; `allele`: text (rows, 2), the second
+    one is counted.
+    """
+
+    contig: np.ndarray
+    contig_names: tuple[str, ...]
+    position: np.ndarray
+    genetic_position: np.ndarray
+    variant_id: np.ndarray
+    allele: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.position)
+
+    def take(self, index: np.ndarray | slice) -> VariantTable:
+        """The variants at `index` (positions or a boolean mask)."""
+        return replace(
+            self,
+            contig=self.contig[index],
+            position=self.position[index],
+            genetic_position=self.genetic_position[index],
+            variant_id=self.variant_id[index],
+            allele=self.allele[index],
+        )
+
+    def with_alleles_swapped(self) -> VariantTable:
+        """The same variants, counting the other allele."""
+        return replace(self, allele=self.allele[:, ::-1])
+
+
+class GenotypeSource(ABC):
+    """Diploid-coded genotypes of `n_samples` at `n_variants`, readable by ranges of variants.
+
+    Each row counts one allele of one variant (`VariantTable.allele[:, 1]`); the others of the variant, whatever
+    their number, are what it is not. `counted_allele` says which allele of the source that is; `has_multiallelic`
+    whether some rows share a variant.
+    """
+
+    format: str
+    counted_allele: str
+    path: str
+    n_samples: int
+    n_variants: int
+    has_dosage: bool
+    has_multiallelic = False
+
+    @property
+    @abstractmethod
+    def files(self) -> tuple[str, ...]:
+        """The files of the source; the first holds the genotypes."""
+
+    @property
+    def genotype_files(self) -> tuple[str, ...]:
+        """Those of `files` that hold genotypes."""
+        return self.files[:1]
+
+    @property
+    def selection_id(self) -> bytes:
+        """Which samples and variants of the files these are, and which allele is counted; empty for all of them."""
+        return b""
+
+    @property
+    @abstractmethod
+    def reader_id(self) -> str:
+        """The same text for the same content: files with sizes and times, and the selection made of them."""
+
+    @abstractmethod
+    def samples(self) -> SampleTable:
+        """The samples, in the order of the calls (read from the file at each call)."""
+
+    @abstractmethod
+    def variant_tables(self) -> Iterator[VariantTable]:
+        """The variants in order, some ten thousand at a time (read from the file at each call)."""
+
+    @abstractmethod
+    def read(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
+        """Packed codes (stop - start, packed width) uint8 of variants [start, stop); into `out` if it is given."""
+
+    def read_rows(self, rows: np.ndarray) -> np.ndarray:
+        """Packed codes of the variants at `rows` (int64, increasing)."""
+        out = np.empty((len(rows), packed_width(self.n_samples)), np.uint8)
+        for place, start, stop in runs_of(rows):
+            self.read(start, stop, out=out[place : place + stop - start])
+        return out
+
+    def read_dosage(self, start: int, stop: int) -> np.ndarray:
+        """Dosages (stop - start, n_samples) uint16 of variants [start, stop), in units of 1/16384; 65535 missing."""
+        return self.read_dosage_rows(np.arange(start, stop))
+
+    def read_dosage_rows(self, rows: np.ndarray) -> np.ndarray:
+        """Dosages of the variants at `rows`."""
+        raise InputError(f"{self.path} holds hard calls only, no dosages.")
+
+    @property
+    def file_row_bytes(self) -> int:
+        """Bytes of packed codes that are read for a variant, of all samples of the file."""
+        return packed_width(self.n_samples)
+
+    @property
+    def most_rows_per_task(self) -> int:
+        """Variants for which a task reads a gigabyte of the files, where few samples of many are selected."""
+        return max(1, 10**9 // self.file_row_bytes)
+
+    @property
+    def rows_per_chunk(self) -> int:
+        """Variants that make a chunk of the usual size: how many to read at a time."""
+        usual = int(config.get("chunk-mb") * 10**6) // packed_width(self.n_samples)
+        return max(1, min(usual, self.most_rows_per_task))
+
+    @property
+    def nbytes(self) -> int:
+        """Size when pickled, roughly, where it may be large."""
+        return 0
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What a reader of the result should know about the source (for example that phase is not kept)."""
+        return ()
+
+
+def runs_of(rows: np.ndarray) -> Iterator[tuple[int, int, int]]:
+    """(place in `rows`, first row, end) of each stretch of consecutive rows."""
+    if not len(rows):
+        return
+    breaks = np.flatnonzero(np.diff(rows) != 1) + 1
+    for place, end in zip([0, *breaks.tolist()], [*breaks.tolist(), len(rows)], strict=True):
+        yield place, int(rows[place]), int(rows[end - 1]) + 1

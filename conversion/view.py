@@ -1,0 +1,142 @@
+"""A source seen through a selection: some of its samples, some of its variants, or the other allele counted."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from conversion.row_set import RowSet
+from conversion.source import GenotypeSource, SampleTable, VariantTable
+from daskgen.kernels.genotype_codes import DOSAGE_MISSING, DOSAGE_SCALE, flip, packed_width, subset_samples
+
+__all__ = ["SourceView"]
+
+_BLOCK_BYTES = 8_000_000  # of the source that are read before samples are chosen
+_OTHER = {"A1": "A2", "A2": "A1", "ALT": "REF", "REF": "ALT"}
+
+
+@dataclass(frozen=True, eq=False)
+class SourceView(GenotypeSource):
+    """`source` with only the samples at `sample_index` and the variants of `rows` (None: all), flipped if asked.
+
+    with_dosage: False hides the dosages of the source.
+    """
+
+    source: GenotypeSource
+    sample_index: np.ndarray | None = field(default=None, repr=False)
+    rows: RowSet | None = field(default=None, repr=False)
+    flipped: bool = False
+    with_dosage: bool = True
+
+    @property
+    def format(self) -> str:  # type: ignore[override]
+        return self.source.format
+
+    @property
+    def counted_allele(self) -> str:  # type: ignore[override]
+        own = self.source.counted_allele
+        return _OTHER.get(own, f"not {own}") if self.flipped else own
+
+    @property
+    def path(self) -> str:  # type: ignore[override]
+        return self.source.path
+
+    @property
+    def n_samples(self) -> int:  # type: ignore[override]
+        return self.source.n_samples if self.sample_index is None else len(self.sample_index)
+
+    @property
+    def n_variants(self) -> int:  # type: ignore[override]
+        return self.source.n_variants if self.rows is None else len(self.rows)
+
+    @property
+    def has_dosage(self) -> bool:  # type: ignore[override]
+        return self.source.has_dosage and self.with_dosage
+
+    @property
+    def has_multiallelic(self) -> bool:  # type: ignore[override]
+        return self.source.has_multiallelic
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        return self.source.files
+
+    @property
+    def genotype_files(self) -> tuple[str, ...]:
+        return self.source.genotype_files
+
+    @cached_property
+    def selection_id(self) -> bytes:  # type: ignore[override]
+        digest = hashlib.sha256(f"{self.counted_allele} {self.has_dosage}".encode())
+        digest.update(b"all" if self.sample_index is None else self.sample_index.tobytes())
+        digest.update(b"all" if self.rows is None else np.packbits(self.rows.mask()).tobytes())
+        return digest.digest()
+
+    @property
+    def reader_id(self) -> str:
+        return f"{self.source.reader_id}\n{self.selection_id.hex()}"
+
+    @property
+    def nbytes(self) -> int:
+        samples = 0 if self.sample_index is None else self.sample_index.nbytes
+        return self.source.nbytes + samples + (0 if self.rows is None else self.rows.nbytes)
+
+    @property
+    def notes(self) -> Sequence[str]:
+        return self.source.notes
+
+    def samples(self) -> SampleTable:
+        table = self.source.samples()
+        return table if self.sample_index is None else table.take(self.sample_index)
+
+    def variant_tables(self) -> Iterator[VariantTable]:
+        mask = None if self.rows is None else self.rows.mask()
+        first = 0
+        for table in self.source.variant_tables():
+            end = first + len(table)
+            if mask is not None:
+                table = table.take(mask[first:end])
+            first = end
+            if len(table):
+                yield table.with_alleles_swapped() if self.flipped else table
+
+    @property
+    def file_row_bytes(self) -> int:
+        return self.source.file_row_bytes
+
+    def read(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
+        if self.rows is None and self.sample_index is None:
+            packed = self.source.read(start, stop, out=out)
+        else:
+            packed = np.empty((stop - start, packed_width(self.n_samples)), np.uint8) if out is None else out
+            for place, end, rows in self._blocks(np.arange(start, stop)):
+                block = self.source.read_rows(rows)
+                if self.sample_index is None:
+                    packed[place:end] = block
+                else:
+                    subset_samples(block, self.sample_index, out=packed[place:end])
+        return flip(packed, self.n_samples, out=packed) if self.flipped else packed
+
+    def read_dosage_rows(self, rows: np.ndarray) -> np.ndarray:
+        if not self.has_dosage:
+            return super().read_dosage_rows(rows)
+        dosage = np.empty((len(rows), self.n_samples), np.uint16)
+        for place, end, own in self._blocks(rows):
+            block = self.source.read_dosage_rows(own)
+            dosage[place:end] = block if self.sample_index is None else block[:, self.sample_index]
+        if self.flipped:
+            np.subtract(np.uint16(2 * DOSAGE_SCALE), dosage, out=dosage, where=dosage != DOSAGE_MISSING)
+        return dosage
+
+    def _blocks(self, rows: np.ndarray) -> Iterator[tuple[int, int, np.ndarray]]:
+        """(place in `rows`, end, rows of the source) of a few rows at a time: the source may be far wider."""
+        step = max(1, _BLOCK_BYTES // (2 * self.source.n_samples if self.has_dosage else self.file_row_bytes))
+        for place in range(0, len(rows), step):
+            own = rows[place : place + step]
+            if self.rows is not None:
+                own = self.rows.rows(int(own[0]), int(own[-1]) + 1)[own - own[0]]
+            yield place, place + len(own), own
