@@ -7,6 +7,8 @@ import logging
 __all__ = ["quiet_shutdown"]
 
 _ENDED = {"CommClosedError", "StreamClosedError", "CancelledError", "AllExit"}
+# What Dask does on Ctrl-C fails where the wait that it cancels had not begun (distributed.utils.sync, 2026.7).
+_CANCELLING = "sync.<locals>.cancel"
 
 
 class _EndedConnections(logging.Filter):
@@ -15,7 +17,7 @@ class _EndedConnections(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         kind = record.exc_info[0] if record.exc_info else None
         ended = kind is not None and _ENDED.intersection(ancestor.__name__ for ancestor in kind.__mro__)
-        return not (ended or any(name in record.getMessage() for name in _ENDED))
+        return not (ended or any(text in record.getMessage() for text in (*_ENDED, _CANCELLING)))
 
 
 _FILTER = _EndedConnections()

@@ -49,7 +49,7 @@ def blocks_of_lines(path: str, file: Iterable[str], *, first: int = 1) -> Iterat
             block = list(islice(remaining, BLOCK_LINES))
         except UnicodeDecodeError as error:
             raise InputError(f"{path} is not a text file (after line {first:,}).", found=str(error)) from None
-        except (OSError, EOFError, ValueError, *_decompression_errors()) as error:
+        except _read_errors() as error:
             raise InputError(f"{path} cannot be read to its end (after line {first:,}).", found=str(error)) from error
         if not block:
             return
@@ -63,12 +63,13 @@ def blocks_of_lines(path: str, file: Iterable[str], *, first: int = 1) -> Iterat
         blank = block[end:]
 
 
-def _decompression_errors() -> tuple[type[Exception], ...]:
+def _read_errors() -> tuple[type[Exception], ...]:
+    """What a damaged or cut file raises, compressed or not."""
     try:
         import zstandard
     except ImportError:
-        return ()
-    return (zstandard.ZstdError,)
+        return (OSError, EOFError, ValueError)
+    return (OSError, EOFError, ValueError, zstandard.ZstdError)
 
 
 def columns_of(

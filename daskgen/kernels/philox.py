@@ -43,9 +43,10 @@ def philox_words(key: Words, counters: npt.ArrayLike) -> Words:
 
 def as_uniform(high: Words, low: Words | None = None) -> npt.NDArray[np.float64]:
     """Words as numbers in (0, 1): the middles of 2^32 equal intervals, or of 2^52 where a second word is given."""
+    leading = high.astype(np.float64)
     if low is None:
-        return (high + 0.5) * 2.0**-32
-    return (high.astype(np.float64) * 2.0**20 + (low >> np.uint32(12)) + 0.5) * 2.0**-52
+        return (leading + 0.5) * 2.0**-32
+    return (leading * 2.0**20 + (low >> np.uint32(12)).astype(np.float64) + 0.5) * 2.0**-52
 
 
 @helper

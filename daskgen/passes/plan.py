@@ -52,8 +52,9 @@ class Plan:
     def check(self) -> None:
         """PlanError if a worker would need more than its limit; names the largest items and what lowers them."""
         if self.memory_limit and self.needed > self.memory_limit:
-            largest = sorted((i for i in self.memory if not i.optional), key=lambda i: -i.bytes)[:3]
-            lower = [item.lower for item in largest if item.lower]
+            items = sorted((item for item in self.memory if not item.optional), key=lambda item: -item.bytes)
+            largest = items[:3]
+            lower = [item.lower for item in items if item.lower and item.bytes > self.memory_limit / 20][:3]
             raise PlanError(
                 f"this plan needs {format_bytes(self.needed)} per worker, "
                 f"the limit is {format_bytes(self.memory_limit)}.",

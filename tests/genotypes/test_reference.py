@@ -35,7 +35,9 @@ def test_variant_statistics_equal_plink2s(tmp_path, name):
     found = dg.genotypes.variant_stats(tmp_path / "g.zarr").compute()
     single = ~table["ALT"].astype(str).str.contains(",").to_numpy()
     ids = found["variant_id"].values.astype(object)
-    rows = np.flatnonzero(~pd.Series(ids).duplicated(keep=False).to_numpy()) if not single.all() else np.arange(len(ids))
+    rows = (
+        np.flatnonzero(~pd.Series(ids).duplicated(keep=False).to_numpy()) if not single.all() else np.arange(len(ids))
+    )
     assert ids[rows].tolist() == table["ID"][single].astype(str).tolist()
     wanted = table[single].reset_index(drop=True)
     got = found.isel(variants=rows)

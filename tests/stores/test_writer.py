@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import json
 import os
 import signal
 import subprocess
@@ -338,9 +339,8 @@ def test_an_incomplete_store_is_a_problem(tmp_path):
 
 
 def test_a_lock_of_a_dead_process_is_taken_over(tmp_path):
-    (tmp_path / "x.zarr.lock").write_text(
-        f'{{"run": "r", "host": "{os.uname().nodename}", "process": 999999999, "started": 0, "heartbeat": {time.time()}}}'
-    )
+    dead = {"run": "r", "host": os.uname().nodename, "process": 999_999_999, "started": 0, "heartbeat": time.time()}
+    (tmp_path / "x.zarr.lock").write_text(json.dumps(dead))
     write(tmp_path / "x.zarr", values_of(4), 4)
     (tmp_path / "y.zarr.lock").write_text('{"run": "r", "host": "elsewhere", "process": 1, "heartbeat": 0}')
     write(tmp_path / "y.zarr", values_of(4), 4)

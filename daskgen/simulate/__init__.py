@@ -1,0 +1,8 @@
+"""Data with known truth, streamed at any size."""
+
+from __future__ import annotations
+
+from daskgen.simulate.genotypes import genotypes
+from daskgen.simulate.phenotypes import PhenotypeTruth, phenotypes
+
+__all__ = ["PhenotypeTruth", "genotypes", "phenotypes"]
