@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from conversion.selection import Names, VariantSelection, select_samples
 from conversion.source import SampleTable, VariantTable
 from daskgen import config
 from daskgen.errors import InputError
+from daskgen.inputs.selection import Names, VariantSelection, select_samples
 from daskgen.kernels.genotype_codes import packed_to_bed, subset_samples
 from daskgen.stores import StoreLike, open_group
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from conversion.text import decimals, integers
 from daskgen.errors import InputError
+from daskgen.inputs.text import decimals, integers
 
 __all__ = ["MISSING", "contig_codes", "genetic_positions", "parse_phenotype", "parse_sex", "positions"]
 

@@ -11,17 +11,17 @@ from typing import Any, Literal
 
 import numpy as np
 
-from conversion.files import size_of
 from conversion.genomes import ROLES
 from conversion.groups import convert_groups
 from conversion.layout import GenotypeLayout, genotype_layout
 from conversion.prepare import Prepared, prepare
-from conversion.selection import Names
 from conversion.sources import Paths
-from conversion.text import as_text
 from conversion.variant_columns import VARIANT_COLUMNS, StatisticsFile, write_variant_columns
 from daskgen import limits
 from daskgen.errors import StoreError
+from daskgen.inputs.files import size_of
+from daskgen.inputs.selection import Names
+from daskgen.inputs.text import as_text
 from daskgen.passes import MemoryItem, Plan
 from daskgen.passes.executors import current_executor
 from daskgen.stores import Location, RunKey, StoreWriter

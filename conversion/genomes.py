@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from conversion.files import exists
-from conversion.text import rows_of
 from daskgen.errors import InputError, UsageError, examples
+from daskgen.inputs.files import exists
+from daskgen.inputs.text import rows_of
 
 __all__ = ["AUTOSOME", "GENOMES", "MT", "ROLES", "UNPLACED", "Genome", "X", "Y", "genome_of", "roles_of"]
 

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from conversion.calls import CallBlock, Calls
-from conversion.files import size_of
 from conversion.prepare import Prepared
 from conversion.variant_columns import StatisticsFile
+from daskgen.inputs.files import size_of
 from daskgen.kernels.genotype_codes import packed_width
 from daskgen.passes import run_map
 from daskgen.stores import Stage, StageTarget

@@ -16,10 +16,10 @@ from conversion.allele_statistics import STATISTICS
 from conversion.calls import Calls
 from conversion.genomes import ROLES
 from conversion.prepare import prepare
-from conversion.selection import Names
 from conversion.sources import Paths
-from conversion.text import as_text
 from conversion.variant_columns import joined
+from daskgen.inputs.selection import Names
+from daskgen.inputs.text import as_text
 from daskgen.kernels.genotype_codes import dequantise_dosage, unpack
 
 __all__ = ["open"]

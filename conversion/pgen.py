@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from conversion.files import companion, exists, file_id, is_url
 from conversion.pgen_header import read_pgen_header
 from conversion.pgen_tables import multiallelic, read_psam, variant_tables
 from conversion.source import GenotypeSource, SampleTable, VariantTable
 from daskgen.errors import InputError, MissingPackageError
+from daskgen.inputs.files import companion, exists, file_id, is_url
 from daskgen.kernels.genotype_codes import pack, packed_width, quantise_dosage
 
 __all__ = ["PgenSource", "SplitVariants"]

@@ -13,8 +13,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from conversion.files import companion, open_binary, size_of
 from daskgen.errors import InputError
+from daskgen.inputs.files import companion, open_binary, size_of
 
 __all__ = ["PgenHeader", "read_pgen_header"]
 

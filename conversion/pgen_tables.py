@@ -16,8 +16,8 @@ import numpy as np
 from conversion.columns import contig_codes, genetic_positions, parse_phenotype, parse_sex, positions
 from conversion.plink1 import read_fam
 from conversion.source import SampleTable, VariantTable
-from conversion.text import as_text, blocks_of_text, columns_of, open_text
 from daskgen.errors import InputError
+from daskgen.inputs.text import as_text, blocks_of_text, columns_of, open_text
 
 __all__ = ["multiallelic", "read_psam", "variant_tables"]
 

@@ -14,10 +14,10 @@ from itertools import chain
 import numpy as np
 
 from conversion.columns import contig_codes, genetic_positions, parse_phenotype, parse_sex, positions
-from conversion.files import companion, count_lines, file_id, open_binary, read_bytes_into, size_of
 from conversion.source import GenotypeSource, SampleTable, VariantTable
-from conversion.text import as_text, blocks_of_text, columns_of, open_text
 from daskgen.errors import InputError
+from daskgen.inputs.files import companion, count_lines, file_id, open_binary, read_bytes_into, size_of
+from daskgen.inputs.text import as_text, blocks_of_text, columns_of, open_text
 from daskgen.kernels.genotype_codes import bed_to_packed, packed_width
 
 __all__ = ["BedSource", "read_fam"]

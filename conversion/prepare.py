@@ -15,11 +15,11 @@ from conversion.calls import Calls
 from conversion.genomes import Genome, genome_of, roles_of
 from conversion.row_set import RowSet
 from conversion.scan import scan_variants
-from conversion.selection import Names, VariantSelection, select_samples
 from conversion.source import GenotypeSource, SampleTable
 from conversion.sources import Paths, open_source
 from conversion.view import SourceView
 from daskgen.errors import InputError, UsageError
+from daskgen.inputs.selection import Names, VariantSelection, select_samples
 from daskgen.passes import run_map
 
 __all__ = ["Prepared", "prepare"]

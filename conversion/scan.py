@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from conversion.row_set import RowSet
-from conversion.selection import VariantSelection
 from conversion.source import GenotypeSource, VariantTable
+from daskgen.inputs.selection import VariantSelection
 
 __all__ = ["ContigRuns", "VariantScan", "scan_variants"]
 

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from typing import Literal
 
 from conversion.concatenated import concatenate
-from conversion.files import exists, expand, is_url, open_binary
 from conversion.pgen import PgenSource
 from conversion.plink1 import BedSource
 from conversion.source import GenotypeSource
 from daskgen.errors import InputError, UsageError, examples
+from daskgen.inputs.files import exists, expand, is_url, open_binary
 
 __all__ = ["FORMATS", "Paths", "open_source"]
 

@@ -16,7 +16,17 @@ import numpy as np
 
 from daskgen.errors import InputError
 
-__all__ = ["companion", "count_lines", "exists", "expand", "file_id", "open_binary", "read_bytes_into", "size_of"]
+__all__ = [
+    "companion",
+    "count_lines",
+    "exists",
+    "expand",
+    "file_id",
+    "is_url",
+    "open_binary",
+    "read_bytes_into",
+    "size_of",
+]
 
 _BLOCK = 1 << 20
 
@@ -75,24 +85,17 @@ def file_id(path: str) -> str:
     return f"{os.path.abspath(path)}:{about.st_size}:{about.st_mtime_ns}"
 
 
-def read_bytes_into(path: str, offset: int, out: np.ndarray) -> None:
-    """Fill the C-contiguous uint8 array `out` with the file's bytes from `offset` on.
+def read_bytes_into(path: str, file: BinaryIO, out: np.ndarray) -> None:
+    """Fill the C-contiguous uint8 array `out` with the next bytes of `file`.
 
-    Raises InputError where the file ends before `out` is full.
+    Raises InputError, which names `path`, where the file ends before `out` is full.
     """
     view = memoryview(out.reshape(-1))
-    done = 0
-    with open_binary(path) as file:
-        file.seek(offset)
-        while done < len(view):
-            n = file.readinto(view[done:])  # type: ignore[attr-defined]
-            if not n:
-                raise InputError(
-                    f"{path} ends too early: it was cut while it was read.",
-                    found=f"{offset + done:,} bytes",
-                    expected=f"at least {offset + len(view):,}",
-                )
-            done += n
+    while view:
+        n = file.readinto(view)  # type: ignore[attr-defined]
+        if not n:
+            raise InputError(f"{path} was cut while it was read.", found=f"{len(view):,} bytes too few")
+        view = view[n:]
 
 
 def count_lines(path: str) -> int:

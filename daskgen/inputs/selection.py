@@ -16,7 +16,7 @@ import numpy as np
 
 from daskgen.errors import InputError, UsageError, examples
 from daskgen.inputs.files import exists
-from daskgen.inputs.text import blocks_of_lines, open_text
+from daskgen.inputs.text import rows_of
 
 __all__ = ["Ids", "Region", "VariantSelection", "select_samples"]
 
@@ -64,15 +64,20 @@ class Ids:
 
     @classmethod
     def of(cls, value: Names, argument: str) -> Ids:
-        """From a file (IID, or FID IID in two columns; a header with # or the words FID, IID is known), or a list."""
+        """From a file (IID, or FID IID in two columns; a header with # or the words FID, IID is known), or a list of
+        IID, (FID, IID) or "FID IID".
+        """
         if isinstance(value, (str, os.PathLike)):
             return cls._from_file(os.fspath(value), argument)
         single, pairs = set(), set()
         for item in value:
-            if isinstance(item, (tuple, list)) and len(item) == 2:
-                pairs.add((str(item[0]), str(item[1])))
+            words = [str(word) for word in item] if isinstance(item, (tuple, list)) else str(item).split()
+            if len(words) == 1:
+                single.add(words[0])
+            elif len(words) == 2:
+                pairs.add((words[0], words[1]))
             else:
-                single.add(str(item))
+                raise UsageError(f"{argument}: {item!r} is no id.", expected="IID, or FID and IID")
         return cls(frozenset(single), frozenset(pairs), argument)
 
     @classmethod
@@ -115,14 +120,10 @@ def _rows(path: str, argument: str) -> Iterable[list[str]]:
             f"{argument}: there is no file {path}.",
             do="give the path of a file, or a list of ids such as ['id1', 'id2']",
         )
-    any_row = False
-    with open_text(path) as file:
-        for _, lines in blocks_of_lines(path, file):
-            for line in lines:
-                if row := line.split():
-                    any_row = True
-                    yield row
-    if not any_row:
+    row = None
+    for _, row in rows_of(path):
+        yield row
+    if row is None:
         raise InputError(f"{argument}: {path} is empty.")
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from conversion.files import count_lines, natural_order
-from conversion.text import blocks_of_text, columns_of, open_text
 from daskgen.errors import InputError
+from daskgen.inputs.files import count_lines, natural_order
+from daskgen.inputs.text import blocks_of_text, columns_of, open_text
 
 
 def read(path: Path, n_columns: int = 2) -> list[list[str]]:
@@ -24,7 +24,7 @@ def read(path: Path, n_columns: int = 2) -> list[list[str]]:
 @pytest.mark.parametrize("block", [1, 7, 1 << 20])
 @pytest.mark.parametrize("end", ["", "\n", "\n\n  \n", "\r\n"])
 def test_blocks_join_to_the_whole_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int, end: str) -> None:
-    monkeypatch.setattr("conversion.text.BLOCK_CHARACTERS", block)
+    monkeypatch.setattr("daskgen.inputs.text.BLOCK_CHARACTERS", block)
     path = tmp_path / "t"
     path.write_text("\n".join(f"x{i}\t {i} " for i in range(9)) + end, newline="")
     assert read(path) == [[f"x{i}" for i in range(9)], [str(i) for i in range(9)]]
@@ -44,7 +44,7 @@ def test_blocks_join_to_the_whole_table(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_line_of_another_length_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int, text: str, line: int, found: str
 ) -> None:
-    monkeypatch.setattr("conversion.text.BLOCK_CHARACTERS", block)
+    monkeypatch.setattr("daskgen.inputs.text.BLOCK_CHARACTERS", block)
     (tmp_path / "t").write_text(text)
     with pytest.raises(InputError, match=rf"line {line}: wrong number of columns") as error:
         read(tmp_path / "t")

@@ -15,8 +15,8 @@ from conversion.layout import genotype_layout
 from conversion.plink1 import BedSource
 from conversion.row_set import RowSet
 from conversion.scan import ContigRuns
-from conversion.selection import Region
 from daskgen.errors import InputError, UsageError
+from daskgen.inputs.selection import Region
 from tests.conversion.cohorts import Cohort, cohort, random_copies
 from tests.oracles.plink import allele_frequency
 
