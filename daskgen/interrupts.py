@@ -6,8 +6,11 @@ become KeyboardInterrupt in the main thread, so that one path leads to the last 
 
 from __future__ import annotations
 
+import gc
+import os
 import signal
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -15,7 +18,11 @@ from typing import Any
 
 __all__ = ["deferred", "handlers_kept", "ignore", "ignored", "interruptible"]
 
+Handler = Callable[[int, FrameType | None], None] | signal.Handlers
+
 _STOP = ("SIGTERM", "SIGUSR1")
+_AGAIN_SECONDS = 0.02
+_WEAK_REFERENCES = {weakref.finalize.__call__.__code__.co_filename, weakref.WeakSet.add.__code__.co_filename}
 
 
 @contextmanager
@@ -25,11 +32,10 @@ def interruptible() -> Iterator[None]:
     The message of the KeyboardInterrupt is the signal's name. Outside the main thread, where Python cannot set
     handlers, the block does nothing.
     """
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt(signal.Signals(number).name)
-
-    with _handling(_numbers(_STOP), interrupt):
+    numbers = _numbers(_STOP)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        numbers.append(signal.SIGINT)  # so that Ctrl-C is not lost either (see `_interrupt`)
+    with _handling(numbers, _interrupt):
         yield
 
 
@@ -87,12 +93,34 @@ def handlers_kept() -> Iterator[None]:
         _restore(before)
 
 
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """KeyboardInterrupt, later where it would be lost.
+
+    Python runs handlers between any two steps of the main thread, also while it collects garbage or finalises an
+    object. It then prints the exception and goes on, and a signal that a batch system sends once would do nothing.
+    """
+    if _drops_exceptions(frame):
+        again = threading.Timer(_AGAIN_SECONDS, os.kill, (os.getpid(), number))
+        again.daemon = True
+        again.start()
+        return
+    raise KeyboardInterrupt(signal.Signals(number).name)
+
+
+def _drops_exceptions(frame: FrameType | None) -> bool:
+    """Whether `frame` was called by a callback of the garbage collector, a finaliser, or a weak reference."""
+    callbacks = {getattr(getattr(callback, "__func__", callback), "__code__", None) for callback in gc.callbacks}
+    while frame is not None:
+        code = frame.f_code
+        if code in callbacks or code.co_name == "__del__" or code.co_filename in _WEAK_REFERENCES:
+            return True
+        frame = frame.f_back
+    return False
+
+
 def _numbers(names: Iterable[str]) -> list[int]:
     """The signals of these names that the system has."""
     return [getattr(signal, name) for name in names if hasattr(signal, name)]
-
-
-Handler = Callable[[int, FrameType | None], None] | signal.Handlers
 
 
 @contextmanager

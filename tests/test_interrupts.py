@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -101,3 +102,47 @@ def test_an_ignored_signal_is_dropped() -> None:
     with interruptible(), ignored("SIGUSR1", "NOSUCHSIGNAL"):
         raise_and_wait(signal.SIGUSR1)
     assert handlers() == before
+
+
+class Finalised:
+    """Sends a signal to its own process while it is finalised."""
+
+    def __init__(self, number: int):
+        self.number = number
+
+    def __del__(self) -> None:
+        signal.raise_signal(self.number)
+        sum(range(100_000))  # the handler runs in here, where Python would drop its exception
+
+
+@pytest.mark.parametrize("number", ALL)
+def test_a_signal_during_a_finaliser_is_not_lost(number: int) -> None:
+    def block() -> None:
+        thing = Finalised(number)
+        del thing
+        time.sleep(5)
+
+    with pytest.raises(KeyboardInterrupt), interruptible():
+        block()
+
+
+@pytest.mark.parametrize("number", ALL)
+def test_a_signal_during_garbage_collection_is_not_lost(number: int) -> None:
+    sent = []
+
+    def callback(phase: str, info: dict[str, int]) -> None:
+        if not sent:
+            sent.append(phase)
+            signal.raise_signal(number)
+
+    def block() -> None:
+        gc.callbacks.append(callback)
+        try:
+            gc.collect()
+        finally:
+            gc.callbacks.remove(callback)
+        time.sleep(5)
+
+    with pytest.raises(KeyboardInterrupt), interruptible():
+        block()
+    assert sent == ["start"]
