@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import repeat
 
 import numpy as np
 
@@ -19,11 +20,13 @@ _SEX = {"1": 1, "2": 2, "M": 1, "F": 2, "m": 1, "f": 2, "male": 1, "female": 2}
 
 def parse_sex(column: Sequence[str]) -> np.ndarray:
     """Sex as int8: 1 male, 2 female; every other text is 0, unknown, as PLINK takes it."""
-    return np.fromiter((_SEX.get(text, 0) for text in column), np.int8, len(column))
+    return np.fromiter(map(_SEX.get, column, repeat(0)), np.int8, len(column))
 
 
 def parse_phenotype(column: Sequence[str]) -> np.ndarray:
     """Phenotype as float64, NaN where missing (-9, NA, .). A column with other words is NaN throughout."""
+    if MISSING.issuperset(column):
+        return np.full(len(column), np.nan)
     try:
         values = (np.nan if text in MISSING else float(text) for text in column)
         result = np.fromiter(values, np.float64, len(column))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 import types
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -88,17 +86,13 @@ def test_each_gpu_gets_a_process_with_its_share_of_the_memory(monkeypatch: pytes
 
 @pytest.mark.gpu
 def test_a_gpu_worker_computes_on_its_device() -> None:
-    @contextmanager
-    def one() -> Iterator[dg.cluster.Connection]:
-        pytest.importorskip("dask_cuda")
-        with dg.cluster.connect("cuda:1") as connection:
-            yield connection
+    pytest.importorskip("dask_cuda")
 
-    def double() -> float:
+    def total() -> float:
         import cupy
 
         return float(cupy.full(3, 2.0).sum())
 
-    with one() as connection:
+    with dg.cluster.connect("cuda:1") as connection:
         assert connection.client is not None
-        assert connection.client.submit(double).result() == 6.0
+        assert connection.client.submit(total).result() == 6.0

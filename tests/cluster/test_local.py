@@ -200,8 +200,9 @@ def test_a_script_needs_no_main_guard(script: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no process groups")
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGUSR1"])
-@pytest.mark.parametrize("to_group", [False, True], ids=["to the process", "to its group"])
+@pytest.mark.parametrize(
+    ("name", "to_group"), [("SIGTERM", False), ("SIGINT", True), ("SIGTERM", True), ("SIGUSR1", True)]
+)
 def test_a_signal_ends_the_run_without_noise(script: Path, tmp_path: Path, name: str, to_group: bool) -> None:
     folder = tmp_path / "scratch"
     folder.mkdir()
