@@ -4,9 +4,10 @@
     python -m benchmarks.convert_bed --smoke
 
 The file is in the page cache. Every tool is a process of its own; CPU seconds and the largest resident memory are
-what the system counted for it, start of the interpreter included; for daskgen also without the imports and the loading of its
-compiled kernels, a second that does not grow with the file. The best of some runs counts. daskgen counts codes, fingerprints the files and checksums the chunks on the way; the others do not. A
-tool that is not installed is left out and named. The floor is `cp` of the .bed.
+what the system counted for it, start of the interpreter included; for daskgen also without the imports and the loading
+of its compiled kernels, a second that does not grow with the file. The best of some runs counts. daskgen counts codes,
+fingerprints the files and checksums the chunks on the way; the others do not. A tool that is not installed is left
+out and named. The floor is `cp` of the .bed.
 """
 
 from __future__ import annotations

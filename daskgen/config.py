@@ -34,6 +34,7 @@ DEFAULTS: dict[str, Any] = {
     "checkpoint-seconds": 60.0,  # least time between two checkpoints
     "retries": 3,  # how often a task of a pass is tried again after its worker was lost
     "worker-ttl": "60s",  # a worker that has not answered for so long is given up and its work redone
+    "memory-limit": None,  # of all local processes together; None: memory-fraction of what the job has
     # Files --------------------------------------------------------------------------------------------------
     "scratch": None,  # None: $SLURM_TMPDIR, else $TMPDIR, else the system's
     "cache": None,  # compiled kernels; None: the user's cache folder

@@ -20,12 +20,12 @@ from daskgen.genotypes.view import GenotypeView
 from daskgen.kernels import genotype_products as products
 from daskgen.kernels.dispatch import genotype_products
 from daskgen.kernels.genotype_squares import add_squares
-from daskgen.passes import MemoryItem, PassRunner, Plan, cache_budget, leaf_bounds, n_leaves
+from daskgen.passes import MemoryItem, PassRunner, Plan, cache_budget, give_back, leaf_bounds, n_leaves, zeros
 
 __all__ = ["GenotypeOperator"]
 
 Bounds = list[tuple[int, int]]
-_LIBRARIES = 250_000_000  # resident memory of a process that has imported what a pass needs
+_LIBRARIES = 300_000_000  # resident memory of a process that has imported what a pass needs
 
 
 class GenotypeOperator:
@@ -135,10 +135,8 @@ class GenotypeOperator:
             label=label,
             unit_bytes=self._leaf_bytes,
         )
-        if self._member is None:
-            out = products.from_planes(total, order, self.n_samples)
-        else:
-            out = np.stack([products.from_planes(part, order, self.n_samples) for part in total])
+        out = products.from_planes(total, order, self.n_samples)
+        give_back(total)
         return out[..., 0] if flat else out
 
     def ztv(self, vectors: np.ndarray, *, label: str = "Z'V") -> np.ndarray:
@@ -357,7 +355,7 @@ def _kv_leaf(
     block: int,
 ) -> np.ndarray:
     shape = planes.shape if weights.ndim == 1 else (weights.shape[1], *planes.shape)
-    out = np.zeros(shape)
+    out = zeros(shape)
     for index in range(*bounds[leaf]):
         chunk = view.load(index, budget)
         kernels = genotype_products(chunk.codes)
@@ -385,7 +383,7 @@ def _zs_leaf(
     tile: int,
     block: int,
 ) -> np.ndarray:
-    out = np.zeros((rows, coefficients.shape[1]))
+    out = zeros((rows, coefficients.shape[1]))
     for index in range(*bounds[leaf]):
         chunk = view.load(index, budget)
         part = np.ascontiguousarray(coefficients[chunk.rows])

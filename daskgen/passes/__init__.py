@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from daskgen.passes.buffers import give_back, zeros
 from daskgen.passes.cache import ChunkCache, cache_budget, worker_cache
 from daskgen.passes.checkpoint import Checkpoint
 from daskgen.passes.plan import MemoryItem, Plan
@@ -18,9 +19,11 @@ __all__ = [
     "Progress",
     "TreeSum",
     "cache_budget",
+    "give_back",
     "leaf_bounds",
     "n_leaves",
     "run_map",
     "show_progress",
     "worker_cache",
+    "zeros",
 ]

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from daskgen import config
+from daskgen.passes.buffers import give_back
 
 __all__ = ["TreeSum", "leaf_bounds", "n_leaves"]
 
@@ -57,7 +58,8 @@ def _add(left: Any, right: Any) -> Any:
 class TreeSum:
     """Collects leaves or nodes in any order and adds them in the fixed tree.
 
-    Values are arrays (changed in place), numbers, or tuples, lists, dicts of these.
+    Values are arrays, numbers, or tuples, lists, dicts of these. The sum takes them over: the left one is changed in
+    place, the right one is given back to be used again (`buffers`).
     """
 
     def __init__(self) -> None:
@@ -69,7 +71,9 @@ class TreeSum:
             raise ValueError(f"node {index} of level {level} was added twice")
         sibling = self._nodes.pop((level, index ^ 1), None)
         while sibling is not None:
-            value = _add(value, sibling) if index % 2 == 0 else _add(sibling, value)
+            left, right = (value, sibling) if index % 2 == 0 else (sibling, value)
+            value = _add(left, right)
+            give_back(right)
             level, index = level + 1, index // 2
             sibling = self._nodes.pop((level, index ^ 1), None)
         self._nodes[level, index] = value
@@ -93,6 +97,7 @@ class TreeSum:
         result = nodes[0][2]
         for _, _, value in nodes[1:]:
             result = _add(result, value)
+            give_back(value)
         return result
 
 
