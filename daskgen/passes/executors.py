@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import functools
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
@@ -17,13 +16,12 @@ from typing import Any
 import dask.config
 
 from daskgen import limits
+from daskgen.cluster import current_client
 from daskgen.errors import InterruptedRunError
 
 __all__ = ["ClusterExecutor", "Executor", "LostTaskError", "ThreadExecutor", "current_executor"]
 
 _SHARED_BYTES = 1_000_000
-# A scheduler that was set by name goes before a client, as in Dask.
-_LOCAL_SCHEDULERS = {"threads", "threading", "sync", "synchronous", "single-threaded", "processes", "multiprocessing"}
 
 
 class LostTaskError(Exception):
@@ -146,12 +144,8 @@ class ClusterExecutor(Executor):
 
 def current_executor() -> Executor:
     """The current Dask client's workers, else as many threads as this process may use."""
-    if "distributed" in sys.modules and dask.config.get("scheduler", None) not in _LOCAL_SCHEDULERS:
-        from distributed import Client
-
-        try:
-            return ClusterExecutor(Client.current())
-        except ValueError:
-            pass
+    client = current_client()
+    if client is not None:
+        return ClusterExecutor(client)
     wanted = dask.config.get("num_workers", None)
     return ThreadExecutor(int(wanted) if wanted else limits.cores())

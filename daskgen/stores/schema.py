@@ -246,7 +246,7 @@ def validate(kind: str, arrays: Mapping[str, tuple[tuple[str, ...] | None, Any, 
                 problems.append(f"{name}: missing; a {kind} store needs it ({spec.doc})")
             continue
         dims, dtype, _ = arrays[name]
-        if dims is None or tuple(dims) != spec.dims:
+        if tuple(dims or ()) != spec.dims:
             problems.append(f"{name}: dimensions {dims} found, {spec.dims} expected")
         if dtype_name(dtype) != spec.dtype:
             problems.append(f"{name}: type {dtype_name(dtype)} found, {spec.dtype} expected")

@@ -220,7 +220,8 @@ def checked_block(name: str, block: np.ndarray, region: tuple[slice, ...], array
         limits = np.iinfo(array.dtype)
         if block.min() < limits.min or block.max() > limits.max:
             raise StoreError(f"{name}: values do not fit {array.dtype}.", found=f"{block.min()} to {block.max()}")
-    return np.ascontiguousarray(block, dtype=array.dtype)
+    # ascontiguousarray makes a number without dimensions one-dimensional.
+    return np.ascontiguousarray(block, dtype=array.dtype).reshape(shape)
 
 
 def grid_for(
