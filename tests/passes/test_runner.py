@@ -36,7 +36,7 @@ def cluster():
     from distributed import Client, LocalCluster
 
     with (
-        dask.config.set({"distributed.scheduler.worker-ttl": "4s", "distributed.worker.daemon": False}),
+        dask.config.set({"distributed.scheduler.worker-ttl": "6s", "distributed.worker.daemon": False}),
         LocalCluster(2, threads_per_worker=1, processes=True, dashboard_address=None) as made,
         Client(made) as client,
     ):
@@ -112,13 +112,13 @@ def test_a_killed_or_hung_worker_is_replaced_and_the_bits_are_the_same(cluster, 
         thread.join()
     assert found.tobytes() == expected().tobytes()
     assert list(tmp_path.glob(f"*-{victim}"))
-    cluster.wait_for_workers(2, timeout=30)
+    cluster.wait_for_workers(2, timeout=90)
 
 
 def test_a_task_that_keeps_losing_its_worker_ends_the_run_resumably(cluster):
     with pytest.raises(InterruptedRunError, match=r"lost .* times"):
         PassRunner().run_sum(_die, 2)
-    cluster.wait_for_workers(2, timeout=30)
+    cluster.wait_for_workers(2, timeout=90)
 
 
 def _die(leaf: int) -> np.ndarray:
