@@ -13,7 +13,6 @@ import numpy as np
 
 from conversion.genomes import ROLES
 from conversion.groups import convert_groups
-from conversion.layout import GenotypeLayout, genotype_layout
 from conversion.prepare import Prepared, prepare
 from conversion.sources import Paths
 from conversion.variant_columns import VARIANT_COLUMNS, StatisticsFile, write_variant_columns
@@ -26,6 +25,7 @@ from daskgen.passes import MemoryItem, Plan
 from daskgen.passes.executors import current_executor
 from daskgen.stores import Location, RunKey, StoreWriter
 from daskgen.stores.fingerprint import describe_source, hash_file
+from daskgen.stores.genotype_layout import GenotypeLayout, genotype_layout
 
 __all__ = ["ConversionResult", "genotypes"]
 

@@ -14,10 +14,10 @@ import numpy as np
 
 from conversion.allele_statistics import STATISTICS
 from conversion.calls import Calls
-from conversion.layout import COLUMNS
 from conversion.source import VariantTable
 from daskgen import config
 from daskgen.stores import Stage
+from daskgen.stores.genotype_layout import COLUMNS
 
 __all__ = ["VARIANT_COLUMNS", "StatisticsFile", "write_variant_columns"]
 

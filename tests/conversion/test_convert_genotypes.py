@@ -15,11 +15,11 @@ import pytest
 import xarray as xr
 
 import conversion
-from conversion.layout import genotype_layout
 from daskgen import config
 from daskgen.errors import PlanError, ResumeError, StoreError, UsageError
 from daskgen.passes import Plan
 from daskgen.stores import open_group, verify
+from daskgen.stores.genotype_layout import genotype_layout
 from tests.conversion.cohorts import Cohort, cohort
 from tests.oracles.plink import allele_frequency, packed_codes
 
@@ -42,7 +42,7 @@ def made(tmp_path: Path) -> Cohort:
 
 @pytest.fixture(autouse=True)
 def _small_groups(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("conversion.layout._GROUP_BYTES", 200)
+    monkeypatch.setattr("daskgen.stores.genotype_layout._GROUP_BYTES", 200)
 
 
 def arrays(store: Path) -> dict[str, np.ndarray]:
@@ -290,9 +290,9 @@ def test_what_is_no_store_is_never_replaced(tmp_path: Path, made: Cohort) -> Non
 # -- interruptions -----------------------------------------------------------------------------------------
 INTERRUPTED = """
 import os, signal, sys
-import conversion, conversion.layout, dask
+import conversion, dask, daskgen.stores.genotype_layout
 from daskgen.stores import StageTarget
-conversion.layout._GROUP_BYTES = 200
+daskgen.stores.genotype_layout._GROUP_BYTES = 200
 limit, written, write = int(sys.argv[3]), [], StageTarget.write
 def killed_after(self, index, blocks):
     if self.stage in ("genotypes", "variants"):

@@ -48,7 +48,7 @@ MIXED = {"n_samples": 333, "n_variants": 211, "missing_rate": 0.03, "populations
 
 def test_content_does_not_depend_on_chunks(simulate: Simulate, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = simulate(**MIXED)
-    monkeypatch.setattr("daskgen.simulate.store_plan._GROUP_BYTES", 1)
+    monkeypatch.setattr("daskgen.stores.genotype_layout._GROUP_BYTES", 1)
     for chunk_mb in (0.0001, 0.001, 0.007):
         assert same(whole, simulate(**MIXED, chunk_mb=chunk_mb))
     with dask.config.set({"daskgen.wide-samples": 64, "daskgen.column-rows": 50}):
@@ -78,7 +78,7 @@ def test_another_seed_gives_other_genotypes(simulate: Simulate) -> None:
 def test_an_interrupted_run_is_resumed_to_the_same_store(
     simulate: Simulate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("daskgen.simulate.store_plan._GROUP_BYTES", 1)
+    monkeypatch.setattr("daskgen.stores.genotype_layout._GROUP_BYTES", 1)
     arguments = MIXED | {"chunk_mb": 0.001}
     write, path = module._write_group, tmp_path / "resumed.zarr"
 

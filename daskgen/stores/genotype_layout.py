@@ -16,7 +16,8 @@ import numpy as np
 from daskgen import config
 from daskgen.errors import UsageError
 from daskgen.kernels.genotype_codes import DOSAGE_MISSING, DOSAGE_SCALE, packed_width
-from daskgen.stores import ArrayPlan, ChunkLayout, column_layout, n_objects, row_layout
+from daskgen.stores.layout import ChunkLayout, column_layout, n_objects, row_layout
+from daskgen.stores.writer import ArrayPlan
 
 __all__ = ["COLUMNS", "COMPRESSIONS", "GenotypeLayout", "genotype_layout"]
 
