@@ -101,12 +101,22 @@ SUMSTATS = StoreSchema(
         "maf": _optional(V, "float64", "minor allele frequency of the reference (purpose gwas)"),
         "trait_n": _optional(("traits",), "float64", "sample size of the study"),
         "n_kind": _optional(("traits",), "string", "total, effective or given"),
-        "sample_prev": _optional(("traits",), "float64", "share of cases in the sample; NaN = not a case-control study"),
+        "n_source": _optional(("traits",), "string", "columns, or what else, that n was taken from"),
+        "sample_prev": _optional(
+            ("traits",), "float64", "share of cases in the sample; NaN = not a case-control study"
+        ),
         "population_prev": _optional(("traits",), "float64", "prevalence in the population; NaN likewise"),
         "scale": _optional(("traits",), "string", "scale of the source's effects"),
-        "dropped": _optional(("traits", "reasons"), "int64", "rows dropped, by reason"),
+        "dropped": _optional(("traits", "reasons"), "int64", "rows of the trait's file that were dropped, by reason"),
+        "reason": _optional(("reasons",), "string", "names of reasons"),
+        "rows_read": _optional(("traits",), "int64", "rows of the trait's file"),
+        "rows_kept": _optional(("traits",), "int64", "rows of it that are here"),
+        "rows_turned": _optional(("traits",), "int64", "of these, with the reference's other allele as effect allele"),
     },
-    {"purpose": "ldsc (z, n) or gwas (beta, se, maf)"},
+    {
+        "purpose": "ldsc (z, n) or gwas (beta, se, maf)",
+        "reference": "name, fingerprint and number of variants of the reference; traits are appended with the same one",
+    },
 )
 
 LD_SCORES = StoreSchema(

@@ -207,13 +207,7 @@ def checked_block(name: str, block: np.ndarray, region: tuple[slice, ...], array
         raise StoreError(f"{name}: a block has the wrong shape.", found=block.shape, expected=shape)
     check_alignment(name, region, write_unit(array), array.shape)
     if array.dtype.kind in "TOU":
-        values = block.ravel().tolist()
-        bad = next((v for v in values if not isinstance(v, str) or "\0" in v), None)
-        if bad is not None or None in values:
-            raise StoreError(
-                f"{name}: text must be str without zero bytes; missing text is the empty string.", found=repr(bad)
-            )
-        return np.array(values, dtype=np.dtypes.StringDType()).reshape(shape)
+        return _checked_text(name, block)
     if not np.can_cast(block.dtype, array.dtype, casting="same_kind") or block.dtype.kind != array.dtype.kind:
         raise StoreError(f"{name}: a block has the wrong type.", found=block.dtype, expected=array.dtype)
     if block.dtype.kind in "iu" and block.dtype != array.dtype and block.size:
@@ -222,6 +216,21 @@ def checked_block(name: str, block: np.ndarray, region: tuple[slice, ...], array
             raise StoreError(f"{name}: values do not fit {array.dtype}.", found=f"{block.min()} to {block.max()}")
     # ascontiguousarray makes a number without dimensions one-dimensional.
     return np.ascontiguousarray(block, dtype=array.dtype).reshape(shape)
+
+
+def _checked_text(name: str, block: np.ndarray) -> np.ndarray:
+    """Text as StringDType; StoreError for None, numbers and zero bytes, which would come back as something else."""
+    if block.dtype == np.dtypes.StringDType():
+        text = block
+    else:
+        values = block.ravel().tolist()
+        strange = [v for v in values if not isinstance(v, str)]
+        if strange:
+            raise StoreError(f"{name}: text must be str; missing text is the empty string.", found=repr(strange[0]))
+        text = np.array(values, dtype=np.dtypes.StringDType()).reshape(block.shape)
+    if "\0".join(text.ravel().tolist()).count("\0") > max(0, text.size - 1):
+        raise StoreError(f"{name}: text must be str without zero bytes.")
+    return text
 
 
 def grid_for(

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import conversion
-from conversion.layout import genotype_layout
 from conversion.plink1 import BedSource
 from conversion.row_set import RowSet
 from conversion.scan import ContigRuns
 from daskgen.errors import InputError, UsageError
 from daskgen.inputs.selection import Region
+from daskgen.stores.genotype_layout import genotype_layout
 from tests.conversion.cohorts import Cohort, cohort, random_copies
 from tests.oracles.plink import allele_frequency
 
