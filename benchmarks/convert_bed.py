@@ -7,7 +7,8 @@ The file is in the page cache. Every tool is a process of its own; CPU seconds a
 what the system counted for it, start of the interpreter included; for daskgen also without the imports and the loading
 of its compiled kernels, a second that does not grow with the file. The best of some runs counts. daskgen counts codes,
 fingerprints the files and checksums the chunks on the way; the others do not. A tool that is not installed is left
-out and named. Two floors: `cp` of the .bed, and a bare loop that reads it, hashes it with SHA-256 and writes it to new files of 8 MB,
+out and named. Two floors: `cp` of the .bed, and a bare loop that reads it, hashes it with SHA-256 and writes it to
+new files of 8 MB,
 which is what a conversion cannot do without. Writing new files costs what the machine asks for fresh memory, which
 changes from run to run; the ratio to that floor in the same run is the figure to keep.
 """

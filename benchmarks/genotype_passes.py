@@ -47,15 +47,15 @@ def best(function, repeat):
     return min(times)
 
 
-def alternating(first, second, repeat):
-    """The best times of two functions that are run in turn, so that both see the same machine."""
-    times = ([], [])
+def alternating(functions, repeat):
+    """The best time of each function; they are run in turn, so that all see the same machine."""
+    times = {name: [] for name in functions}
     for _ in range(repeat + 1):
-        for function, own in zip((first, second), times, strict=True):
+        for name, function in functions.items():
             start = time.perf_counter()
             function()
-            own.append(time.perf_counter() - start)
-    return min(times[0]), min(times[1])
+            times[name].append(time.perf_counter() - start)
+    return {name: min(own) for name, own in times.items()}
 
 
 def plain_loop(operator, vectors, threads):
@@ -102,13 +102,17 @@ def main():
         # The operator first: the plain loop holds a second copy of the chunks.
         operator.kv(vectors)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        plain = plain_loop(operator, vectors, threads)
-        both = alternating(plain, lambda: operator.kv(vectors), arguments.repeat)
-        seconds = dict(zip(("plain", "threads"), both, strict=True))
-        worker_cache().clear()
         streamed = GenotypeOperator(GenotypeView(StoreReader.open(path)), cache=False)
         assert streamed.counted > 0
-        seconds["streamed"] = best(lambda: streamed.kv(vectors), arguments.repeat)
+        seconds = alternating(
+            {
+                "plain": plain_loop(operator, vectors, threads),
+                "threads": lambda: operator.kv(vectors),
+                "streamed": lambda: streamed.kv(vectors),
+            },
+            arguments.repeat,
+        )
+        worker_cache().clear()
         with dg.cluster.connect(f"local:{threads}"):
             on_workers = GenotypeOperator(GenotypeView(StoreReader.open(path)))
             assert on_workers.counted > 0
