@@ -28,6 +28,7 @@ MARKS = "_chunks"
 """Name of the subgroup that holds the marks."""
 
 _handles: dict[tuple[str, str], zarr.Group] = {}
+_arrays: dict[tuple[str, str, str], zarr.Array] = {}
 _handles_lock = threading.Lock()
 
 
@@ -111,6 +112,8 @@ def forget_handles(location: Location) -> None:
     with _handles_lock:
         for key in [k for k in _handles if k[0] == location.url]:
             del _handles[key]
+        for name in [k for k in _arrays if k[0] == location.url]:
+            del _arrays[name]
 
 
 def writable(array: zarr.Array) -> zarr.Array:
@@ -165,10 +168,10 @@ class StageTarget:
                 found=", ".join(sorted(blocks)),
                 expected=", ".join(self.grid.dims),
             )
-        group = group_handle(Location(self.url), self.store_id)
+        location = Location(self.url)
         ready = []
         for name in self.grid.dims:
-            array = writable(_member(group, name))
+            array = _array(location, self.store_id, name)
             region = self.grid.region(name, index)
             block = checked_block(name, np.asarray(blocks[name]), region, array)
             ready.append((array, region, block))
@@ -177,27 +180,38 @@ class StageTarget:
             for array, region, block in ready:
                 array[region] = block
                 sums.append(block_checksum(block))
-            marks = writable(_member(group, f"{MARKS}/{self.stage}"))
+            marks = _array(location, self.store_id, f"{MARKS}/{self.stage}")
             marks[index, :] = np.array(sums, dtype=np.int64)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise InterruptedRunError(
                     f"the disk of {self.url} is full.",
-                    found=f"{group.attrs.get('kind')} store, group {index:,} of {self.n_groups:,}",
+                    found=f"stage {self.stage}, group {index:,} of {self.n_groups:,}",
                     do="make room and run the same command with --resume; what was written is kept",
                 ) from error
             raise
 
     def read(self, index: int) -> dict[str, np.ndarray]:
         """The blocks of group `index` as they are in the store."""
-        group = group_handle(Location(self.url), self.store_id)
-        return {name: np.asarray(_member(group, name)[self.grid.region(name, index)]) for name in self.grid.dims}
+        location = Location(self.url)
+        return {
+            name: np.asarray(_array(location, self.store_id, name)[self.grid.region(name, index)])
+            for name in self.grid.dims
+        }
 
 
-def _member(group: zarr.Group, name: str) -> zarr.Array:
-    member = group[name]
-    assert isinstance(member, zarr.Array), f"{name} is not an array"
-    return member
+def _array(location: Location, store_id: str, name: str) -> zarr.Array:
+    """An array of the store, opened once per process (opening reads its metadata)."""
+    group = group_handle(location, store_id)
+    key = (location.url, store_id, name)
+    array = _arrays.get(key)
+    if array is None:
+        member = group[name]
+        assert isinstance(member, zarr.Array), f"{name} is not an array"
+        array = writable(member)
+        with _handles_lock:
+            _arrays[key] = array
+    return array
 
 
 def checked_block(name: str, block: np.ndarray, region: tuple[slice, ...], array: zarr.Array) -> np.ndarray:
