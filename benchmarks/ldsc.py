@@ -17,9 +17,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import tempfile
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -146,6 +148,9 @@ def main():
                 first, second = on_stores(k, arguments.variants, folder)
             measured[k]["whole_call_wall_seconds"] = {"first": first, "second": second}
     result = {
+        "benchmark": "ldsc",
+        "date": datetime.now(UTC).date().isoformat(),
+        "load_average": os.getloadavg(),
         "command": "python benchmarks/ldsc.py",
         "machine": f"{platform.processor() or platform.machine()}, {limits.cores()} cores, one used",
         "python": platform.python_version(),

@@ -96,7 +96,7 @@ def test_block_sums_are_the_normal_equations_of_each_block(n_variants, dtype):
 def test_a_pair_has_the_same_bits_whatever_else_is_in_the_call():
     z, n, ld, weight_ld = traits(5, 4_099)
     together, alone = all_pairs(z, n), kernels.Pairs(z[3:4], n[3:4], z[1:2], n[1:2], [0], [0])
-    at = [p for p in range(len(together)) if (together.first[p], together.second[p]) == (1, 3)][0]
+    at = next(p for p in range(len(together)) if (together.first[p], together.second[p]) == (1, 3))
     moments = kernels.pair_moments(together, ld)[at]
     swapped = kernels.pair_moments(alone, ld)[0]
     assert moments[[0, 2, 1, 3, 5, 4, 7, 6]].tobytes() == swapped.tobytes()

@@ -23,9 +23,7 @@ POPULATION_PREV = [None, 0.05, 0.1, 0.02, None, None]
 
 def read_munged(path: Path) -> Trait:
     table = pd.read_csv(path, sep="\t").dropna()
-    return Trait(
-        table["SNP"].tolist(), table["A1"].tolist(), table["Z"].to_numpy(float), table["N"].to_numpy(float)
-    )
+    return Trait(table["SNP"].tolist(), table["A1"].tolist(), table["Z"].to_numpy(float), table["N"].to_numpy(float))
 
 
 def read_scores(folder: Path, weights: Path | None = None, chromosomes: range = range(1, 23)) -> Scores:

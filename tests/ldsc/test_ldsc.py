@@ -75,7 +75,9 @@ def test_contigs_are_selected_with_their_m(select, contigs):
     scores = simulated_scores()
     traits = simulated_traits(scores, 2)
     same = replace(scores, weight=scores.score)
-    assert_same(run(traits, scores, select=select), oracle.ldsc(list(traits.values()), same, n_blocks=20, select=contigs))
+    assert_same(
+        run(traits, scores, select=select), oracle.ldsc(list(traits.values()), same, n_blocks=20, select=contigs)
+    )
 
 
 def test_liability_scale_for_some_of_the_traits():
@@ -300,9 +302,9 @@ def test_a_trait_without_values_is_named():
 def test_ld_scores_that_cannot_be_used_are_refused():
     scores = simulated_scores()
     munged, ld = munged_dataset(simulated_traits(scores, 2)), scores_dataset(scores)
-    constant = ld.assign(ld_score=ld["ld_score"] * 0 + 7)
-    with pytest.raises(InputError, match="do not vary"):
-        dg.ldsc.ldsc(munged, constant, n_blocks=20)
+    for value in (7.0, 0.0, 1 / 3, 123.456):
+        with pytest.raises(InputError, match="do not vary"):
+            dg.ldsc.ldsc(munged, ld.assign(ld_score=ld["ld_score"] * 0 + value), n_blocks=20)
     two = ld.drop_vars(["annotation"]).assign(
         ld_score=(("variants", "annotations"), np.repeat(ld["ld_score"].values, 2, axis=1)),
         M_5_50=(("contigs", "annotations"), np.repeat(ld["M_5_50"].values, 2, axis=1)),

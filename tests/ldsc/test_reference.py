@@ -59,14 +59,14 @@ def test_results_are_those_of_genomicsem(case, stores):
     prevalence = {"sample_prev": SAMPLE_PREV[:k], "population_prev": POPULATION_PREV[:k]}
     found = dg.ldsc.ldsc(munged, scores, **(prevalence | arguments))
     for name in ("S", "I", "V"):
-        np.testing.assert_allclose(found[name].values, wanted[name], rtol=1e-10, atol=1e-10 * np.abs(wanted[name]).max())
+        np.testing.assert_allclose(
+            found[name].values, wanted[name], rtol=1e-10, atol=1e-10 * np.abs(wanted[name]).max()
+        )
     np.testing.assert_allclose(found["S"].values, wanted["S"], rtol=1e-10)
     np.testing.assert_allclose(found["N"].values, wanted["N"].reshape(-1), rtol=1e-12)
     assert float(found["m"]) == wanted["m"]
     if "S_Stand" in wanted:
         np.testing.assert_allclose(found["S_Stand"].values, wanted["S_Stand"], rtol=1e-10)
         assert relative(found["V_Stand"].values, wanted["V_Stand"]) < 1e-10
-        np.testing.assert_allclose(
-            np.diag(found["V_Stand"].values), np.diag(wanted["V_Stand"]), rtol=1e-10
-        )
+        np.testing.assert_allclose(np.diag(found["V_Stand"].values), np.diag(wanted["V_Stand"]), rtol=1e-10)
     np.testing.assert_allclose(np.diag(found["V"].values), np.diag(wanted["V"]), rtol=1e-10)
