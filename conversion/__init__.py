@@ -10,17 +10,43 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from conversion.bed_export import export_bed
+    from conversion.convert_covstruct import CovstructConversion, covstruct, export_covstruct
     from conversion.convert_genotypes import ConversionResult, genotypes
+    from conversion.convert_ld_scores import LdScoreConversion, ld_scores
+    from conversion.convert_munge import munge
+    from conversion.convert_sumstats import sumstats
     from conversion.open_files import open
+    from conversion.summary.writing import SumstatsResult
 
-__all__ = ["ConversionResult", "export_bed", "genotypes", "open"]
+__all__ = [
+    "ConversionResult",
+    "CovstructConversion",
+    "LdScoreConversion",
+    "SumstatsResult",
+    "covstruct",
+    "export_bed",
+    "export_covstruct",
+    "genotypes",
+    "ld_scores",
+    "munge",
+    "open",
+    "sumstats",
+]
 
 # No module has the name of a function, which it would hide as soon as it is imported.
 _HOME = {
     "ConversionResult": "conversion.convert_genotypes",
+    "CovstructConversion": "conversion.convert_covstruct",
+    "LdScoreConversion": "conversion.convert_ld_scores",
+    "SumstatsResult": "conversion.summary.writing",
+    "covstruct": "conversion.convert_covstruct",
     "export_bed": "conversion.bed_export",
+    "export_covstruct": "conversion.convert_covstruct",
     "genotypes": "conversion.convert_genotypes",
+    "ld_scores": "conversion.convert_ld_scores",
+    "munge": "conversion.convert_munge",
     "open": "conversion.open_files",
+    "sumstats": "conversion.convert_sumstats",
 }
 
 

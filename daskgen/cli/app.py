@@ -19,14 +19,31 @@ Tree = Mapping[str, "str | tuple[str, Tree]"]
 # Command -> module that defines `command`; a group -> its help and its own table. Listed in the order of use.
 COMMANDS: Tree = {
     "demo": "daskgen.cli.demo",
-    "convert": ("Convert files to a Zarr store.", {"genotypes": "daskgen.cli.convert_genotypes"}),
+    "convert": (
+        "Convert files to a Zarr store.",
+        {
+            "genotypes": "daskgen.cli.convert_genotypes",
+            "munge": "daskgen.cli.convert_munge",
+            "sumstats": "daskgen.cli.convert_sumstats",
+            "ld-scores": "daskgen.cli.convert_ld_scores",
+            "covstruct": "daskgen.cli.convert_covstruct",
+        },
+    ),
     "info": "daskgen.cli.info",
     "verify": "daskgen.cli.verify",
-    "export": ("Write a store in the form that other tools read.", {"bed": "daskgen.cli.export_bed"}),
+    "export": (
+        "Write a store in the form that other tools read.",
+        {"bed": "daskgen.cli.export_bed", "covstruct": "daskgen.cli.export_covstruct"},
+    ),
     "variant-stats": "daskgen.cli.variant_stats",
     "sample-stats": "daskgen.cli.sample_stats",
     "pca": "daskgen.cli.pca",
-    "simulate": ("Make data with known truth, of any size.", {"genotypes": "daskgen.cli.simulate_genotypes"}),
+    "ldsc": "daskgen.cli.ldsc",
+    "ld-scores": "daskgen.cli.ld_scores",
+    "simulate": (
+        "Make data with known truth, of any size.",
+        {"genotypes": "daskgen.cli.simulate_genotypes", "sumstats": "daskgen.cli.simulate_sumstats"},
+    ),
     "doctor": "daskgen.cli.doctor",
 }
 

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from daskgen.simulate.genotypes import genotypes
 from daskgen.simulate.phenotypes import PhenotypeTruth, phenotypes
+from daskgen.simulate.sumstats import sumstats
 
-__all__ = ["PhenotypeTruth", "genotypes", "phenotypes"]
+__all__ = ["PhenotypeTruth", "genotypes", "phenotypes", "sumstats"]
