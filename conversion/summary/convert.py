@@ -10,16 +10,23 @@ from typing import Any
 from conversion.summary.reading import read_traits
 from conversion.summary.reference import Reference
 from conversion.summary.spool import Spool
+from conversion.summary.streams import BLOCK_BYTES
 from conversion.summary.study import TraitArguments
 from conversion.summary.tables import StoredTable
 from conversion.summary.trait import TraitPlan, TraitRows
 from conversion.summary.writing import ExistingStore, SumstatsResult, write_store
+from daskgen import config, limits
+from daskgen.inputs.files import size_of
+from daskgen.passes import MemoryItem, Plan
+from daskgen.passes.executors import current_executor
 from daskgen.stores import RunKey
 from daskgen.stores.fingerprint import describe_source, hash_file
 
-__all__ = ["convert_traits", "describe_file", "report_trait"]
+__all__ = ["conversion_plan", "convert_traits", "describe_file", "report_trait"]
 
 log = logging.getLogger("daskgen.conversion")
+
+_ROW_BYTES = 64  # of a variant that a trait has: row, reason and values, in blocks, joined, sorted, and as written
 
 
 def convert_traits(
@@ -42,6 +49,10 @@ def convert_traits(
     if existing is not None:
         reference_path = None if reference.path is None else os.path.basename(reference.path)
         existing.check_reference(reference.fingerprint, reference_path)
+    cost = conversion_plan(reference, plans)
+    for line in cost.lines():
+        log.info("%s", line)
+    cost.check()
     sources = [describe_file(plan.table) for plan in plans]
     read: list[TraitRows | None] = [None] * len(plans)
     with Spool() as spool:
@@ -68,6 +79,23 @@ def convert_traits(
             existing=existing,
             force=force,
         )
+
+
+def conversion_plan(reference: Reference, plans: Sequence[TraitPlan]) -> Plan:
+    """Bytes read, and memory of the process that reads a file: one at a time."""
+    executor = current_executor()
+    workers = 1 if executor.in_process or reference.path is None else len(executor.workers)
+    return Plan(
+        title=f"{len(plans)} file{'s' * (len(plans) != 1)}, one after the other{' on each worker' * (workers > 1)}",
+        bytes_per_pass=sum(size_of(plan.table.path) for plan in plans if not isinstance(plan.table, StoredTable)),
+        memory=[
+            MemoryItem("the reference", reference.nbytes, "a reference of fewer variants"),
+            MemoryItem("rows of a trait", _ROW_BYTES * len(reference)),
+            MemoryItem("blocks of text and what is parsed of them", 16 * BLOCK_BYTES),
+            MemoryItem("interpreter and libraries", config.get("cache-reserve")),
+        ],
+        memory_limit=limits.memory_limit(None) // workers,
+    )
 
 
 def report_trait(rows: TraitRows) -> None:

@@ -51,15 +51,15 @@ def text_layout(path: str, lines: Sequence[str], is_header: Sequence[bool]) -> T
     rows = [line for line in lines[header + 1 :] if line.strip()][:100]
     if not rows:
         raise InputError(f"{path} has no rows.", found=f"{len(lines)} lines, the header included", do="check the file")
-    best: tuple[int, int, str, list[str]] | None = None
+    best: tuple[int, str, list[str]] | None = None
     for separator in SEPARATORS:
         counts = Counter(len(split_line(row, separator)) for row in rows)
         width, agreeing = max(counts.items(), key=lambda item: (item[1], item[0]))
         names = _names(lines[header], separator, width)
-        if names is None or width < 2:
+        if names is None or width < 2 or (separator == " " and "" in names):
             continue
-        if best is None or (agreeing, width) > best[:2]:
-            best = agreeing, width, separator, names
+        if best is None or agreeing > best[0]:
+            best = agreeing, separator, names
     if best is None or 2 * best[0] < len(rows):
         width = len(lines[header].split())
         raise InputError(
@@ -68,7 +68,7 @@ def text_layout(path: str, lines: Sequence[str], is_header: Sequence[bool]) -> T
             expected="a name for each column; columns separated by tabs, commas, semicolons, bars or blanks",
             do="correct the header",
         )
-    return TextLayout(tuple(best[3]), best[2], header + 1)
+    return TextLayout(tuple(best[2]), best[1], header + 1)
 
 
 def _header_line(path: str, lines: Sequence[str], is_header: Sequence[bool]) -> int:

@@ -216,7 +216,7 @@ def _variant_column(reference: Reference, name: str, rows: npt.NDArray[np.int64]
         return np.array(reference.ids.gather(rows).to_list(), dtype=_TEXT)
     if name == "variant_allele":
         alleles = reference.alleles
-        return np.stack([alleles.texts(reference.other[rows]), alleles.texts(reference.effect[rows])], axis=1)
+        return alleles.texts(np.stack([reference.other[rows], reference.effect[rows]], axis=1))
     if name == "maf":
         assert reference.frequency is not None
         frequency = reference.frequency[rows]

@@ -51,7 +51,12 @@ def munged(study, tmp_path_factory):
 
 @pytest.mark.parametrize("trait", TRAITS)
 def test_munged_variants_n_and_z_are_rs(trait, study, munged):
-    r = pd.read_csv(study["root"] / f"expected/munged_unique/{trait}.sumstats.gz", sep="\t", index_col="SNP")
+    r = pd.read_csv(
+        study["root"] / f"expected/munged_unique/{trait}.sumstats.gz",
+        float_precision="round_trip",
+        sep="\t",
+        index_col="SNP",
+    )
     z, n = values(munged, trait, "z"), values(munged, trait, "n")
     assert set(z) == set(r.index)
     np.testing.assert_allclose([z[name] for name in r.index], r.Z, rtol=1e-9)
@@ -63,7 +68,7 @@ def test_munged_variants_n_and_z_are_rs(trait, study, munged):
 
 @pytest.mark.parametrize("trait", TRAITS)
 def test_all_that_r_keeps_besides_are_the_copies_of_repeated_ids(trait, study, munged):
-    r = pd.read_csv(study["root"] / f"expected/munged/{trait}.sumstats.gz", sep="\t")
+    r = pd.read_csv(study["root"] / f"expected/munged/{trait}.sumstats.gz", float_precision="round_trip", sep="\t")
     assert set(r.SNP) - set(values(munged, trait, "z")) == set(r.SNP[r.SNP.duplicated(keep=False)])
 
 
@@ -72,7 +77,7 @@ def test_scaled_effects_are_rs(study, tmp_path):
     reference = study["root"] / "inputs/reference.maf.gz"
     options = {"trait_names": TRAITS, "n": study["n"], "scale": study["scale"], "columns": TOLD}
     conversion.sumstats(study["files"], reference, path, **options)
-    r = pd.read_csv(study["root"] / "expected/sumstats.tsv.gz", sep="\t", index_col="SNP")
+    r = pd.read_csv(study["root"] / "expected/sumstats.tsv.gz", float_precision="round_trip", sep="\t", index_col="SNP")
     dataset = dg.open_store(path).load()
     full = np.isfinite(dataset["beta"].values).all(axis=0)
     assert dataset["variant_id"].values[full].tolist() == r.index.tolist()  # R keeps what all traits have
@@ -101,7 +106,7 @@ def test_filters_of_ambiguous_variants_cohorts_info_and_frequency_are_rs(study, 
         ambig=True,
         direct_filter=True,
     )
-    r = pd.read_csv(study["root"] / "expected/sumstats_ambig_rows.tsv.gz", sep="\t")
+    r = pd.read_csv(study["root"] / "expected/sumstats_ambig_rows.tsv.gz", float_precision="round_trip", sep="\t")
     sums = json.loads((study["root"] / "expected/sumstats_ambig.json").read_text())["colsums"]
     dataset = dg.open_store(tmp_path / "s.zarr").load()
     full = np.isfinite(dataset["beta"].values).all(axis=0)
@@ -113,7 +118,7 @@ def test_filters_of_ambiguous_variants_cohorts_info_and_frequency_are_rs(study, 
 def test_betas_that_are_standardised_are_taken_as_given(study, tmp_path):
     path, raw = tmp_path / "s.zarr", study["files"][4]
     conversion.sumstats(raw, study["root"] / "inputs/reference.maf.gz", path, trait_names="T5", scale="standardised")
-    given = pd.read_csv(raw, sep="\t").drop_duplicates("SNP", keep=False).set_index("SNP")
+    given = pd.read_csv(raw, float_precision="round_trip", sep="\t").drop_duplicates("SNP", keep=False).set_index("SNP")
     found = values(path, "T5", "beta")
     assert all(abs(value) == abs(given.B[name]) for name, value in found.items())
 
@@ -121,7 +126,7 @@ def test_betas_that_are_standardised_are_taken_as_given(study, tmp_path):
 def test_merged_tables_of_r_are_read_back_as_they_are(study, tmp_path):
     path = study["root"] / "expected/sumstats.tsv.gz"
     conversion.sumstats(path, None, tmp_path / "s.zarr")
-    r = pd.read_csv(path, sep="\t")
+    r = pd.read_csv(path, float_precision="round_trip", sep="\t")
     dataset = dg.open_store(tmp_path / "s.zarr")
     assert dataset["trait"].values.tolist() == TRAITS
     assert dataset["variant_id"].values.tolist() == r.SNP.tolist()

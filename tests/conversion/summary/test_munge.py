@@ -546,3 +546,28 @@ def test_rows_of_other_tests_than_the_additive_one_are_left_out(tmp_path, hm3):
     conversion.munge(path, hm3, tmp_path / "m.zarr", trait_names="T")
     close(values(tmp_path / "m.zarr", "T", "z"), {"rs1": z(0.5), "rs2": z(0.5)})
     assert dropped(tmp_path / "m.zarr", "T") == {"other_test": 2}
+
+
+def test_a_plan_over_the_memory_limit_is_refused_before_a_file_is_read(tmp_path, hm3, monkeypatch, caplog):
+    from daskgen import limits
+    from daskgen.errors import PlanError
+
+    monkeypatch.setattr(limits, "memory_limit", lambda given=None: 10**8)
+    with caplog.at_level("INFO", "daskgen.conversion"), pytest.raises(PlanError, match="the limit is 100"):
+        conversion.munge(gwas(tmp_path), hm3, tmp_path / "m.zarr")
+    assert "rows read" not in caplog.text
+    assert not (tmp_path / "m.zarr").exists()
+
+
+def test_force_does_not_replace_what_daskgen_did_not_make(tmp_path, hm3):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/notes.txt").write_text("keep")
+    with pytest.raises(StoreError):
+        conversion.munge(gwas(tmp_path), hm3, tmp_path / "mine", force=True)
+    assert (tmp_path / "mine/notes.txt").read_text() == "keep"
+
+
+def test_two_columns_for_one_field_are_refused_by_name(tmp_path, hm3):
+    header = "SNP A1 A2 BETA PVAL P_VALUE N"
+    text = refused(tmp_path, hm3, "2 columns could be the p", header=header, rows=[("rs1", "A", "G", 1, 0.5, 0.5, 9)])
+    assert "PVAL, P_VALUE" in text

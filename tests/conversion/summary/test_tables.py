@@ -55,6 +55,12 @@ def test_what_separates_columns_is_told_from_the_file(tmp_path, separator):
     assert rows_of(opened) == rows
 
 
+def test_two_blanks_everywhere_are_one_separator(tmp_path):
+    opened = table(tmp_path, text_of("  ", rows=ROWS[:2]))
+    assert list(opened.names) == HEADER
+    assert rows_of(opened) == ROWS[:2]
+
+
 def test_any_number_of_blanks_separates_columns_too(tmp_path):
     content = "  SNP   A1 BETA    P\n  rs1 \t A  0.1  0.5  \nrs2  C   -2e-3 1e-300\n   rs3 G NA .\n"
     opened = table(tmp_path, content)
