@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 import daskgen as dg
 
@@ -45,6 +47,54 @@ def gwas(folder: Path, name: str = "gwas.tsv", header: str = "SNP A1 A2 BETA SE 
         ("rs5", "A", "T", 0.01, 0.05, 0.8415, 1000),
     ]
     return write(folder / name, header, rows)
+
+
+def simulated(folder, name, n_rows, seed, header="SNP A1 A2 BETA SE P N INFO EAF"):
+    """A file with every defect, and its reference: values that the oracle reads row by row."""
+    rng = np.random.default_rng(seed)
+    bases = np.array(list("ACGT"))
+    a = rng.integers(0, 4, n_rows)
+    b = (a + rng.integers(1, 4, n_rows)) % 4
+    maf = rng.uniform(0.001, 0.5, n_rows).round(4)
+    variants = [(f"rs{i}", bases[a[i]], bases[b[i]], maf[i], 1 + i % 22, 100 + i) for i in range(n_rows)]
+    path = reference(folder, variants, f"{name}.reference.tsv")
+    rows = []
+    for i in rng.permutation(n_rows + 20):
+        i = int(i) % (n_rows + 7)
+        first, second = (a[i], b[i]) if i < n_rows else (0, 1)
+        turned = rng.random() < 0.4
+        alleles = [bases[second], bases[first]] if turned else [bases[first], bases[second]]
+        if rng.random() < 0.05:
+            alleles[0] = rng.choice(["AT", "NA", "T", "<DEL>", "."])
+        if rng.random() < 0.3:
+            alleles = [allele.lower() for allele in alleles]
+        size = float(rng.normal())
+        p = math.erfc(abs(size) / math.sqrt(2)) ** rng.choice([1, 1, 1, 40])
+        f = maf[i] if i < n_rows else 0.3
+        rows.append(
+            [
+                f"rs{i}",
+                *alleles,
+                f"{size * 0.1:.6g}",
+                "0.1",
+                rng.choice([f"{max(p, 1e-300):.5g}", "NA", "1.2"], p=[0.94, 0.03, 0.03]),
+                int(rng.integers(100, 200)),
+                rng.choice(["0.95", "0.85", "NA"], p=[0.8, 0.1, 0.1]),
+                rng.choice([f"{1 - f if turned else f:.4f}", "NA"], p=[0.97, 0.03]),
+            ]
+        )
+    return gwas(folder, f"{name}.tsv.gz", header, rows), path
+
+
+def exact_table(path: Path) -> pd.DataFrame:
+    """A table with its numbers as Python reads them: what pandas reads is off by a digit in some releases."""
+    table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    for name in table.columns:
+        try:
+            table[name] = [math.nan if text == "NA" else float(text) for text in table[name]]
+        except ValueError:
+            continue
+    return table
 
 
 def values(store: Any, trait: str, name: str) -> dict[str, float]:
