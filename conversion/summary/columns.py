@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from conversion.summary.fields import FIELDS, canonical, field_called
+from conversion.summary.fields import FIELDS, canonical, field_called, field_of
 from conversion.summary.signatures import AMBIGUOUS_PAIRS, Signature, partner_of, signature_of
 from daskgen.errors import InputError, UsageError
 
@@ -128,6 +128,8 @@ def check_overrides(columns: Mapping[str, str | None]) -> dict[str, str | None]:
     checked: dict[str, str | None] = {}
     for key, column in columns.items():
         found = field_called(str(key))
+        if canonical(str(key)) == "EFFECT" and column is not None:
+            found = _kind_of_effect(str(column))
         if found is None:
             raise UsageError(
                 f"columns: {key!r} is not a field of summary statistics.",
@@ -137,6 +139,18 @@ def check_overrides(columns: Mapping[str, str | None]) -> dict[str, str | None]:
         text = None if column is None else str(column).strip()
         checked[found] = None if text is None or text.lower() in ("", "none") else text
     return checked
+
+
+def _kind_of_effect(column: str) -> str:
+    """The field of a column that is called "effect", as R calls effects of any kind: told by its name."""
+    found = field_of(column)
+    if found not in ("beta", "odds_ratio", "z"):
+        raise UsageError(
+            f"columns: it is not known what kind of effect {column} has.",
+            expected="beta, odds_ratio or z instead of effect",
+            do=f"--column beta={column} (also for logarithms of odds ratios), or --column odds_ratio={column}",
+        )
+    return found
 
 
 def resolve_columns(path: str, names: Sequence[str], overrides: Overrides | None = None) -> Columns:
@@ -154,9 +168,9 @@ def resolve_columns(path: str, names: Sequence[str], overrides: Overrides | None
         if wanted is not None:
             of[key] = _column_named(path, names, key, wanted)
     signature = signature_of(names)
-    if signature is not None and {"effect_allele", "other_allele"} & set(overrides):
-        signature = None
     if signature is not None:
+        if any(_contradicts(overrides, signature, key) for key in ("effect_allele", "other_allele")):
+            signature = signature.without_alleles()
         by_name = {canonical(name): name for name in reversed(names)}
         for key, column in signature.columns.items():
             if key not in overrides and column in by_name:
@@ -174,12 +188,14 @@ def resolve_columns(path: str, names: Sequence[str], overrides: Overrides | None
         if partner is not None:
             of["other_allele"] = partner
             several.pop("other_allele", None)
-    elif signature is None and "effect_allele" in of and "other_allele" not in of:
-        partner = partner_of(of["effect_allele"], names)
-        if partner is not None and canonical(of["effect_allele"]) not in ("A1",):
-            of["other_allele"] = partner
     header_n = _daner(names, of, overrides)
     return Columns(path, names, of, several, frozenset(overrides), signature, header_n)
+
+
+def _contradicts(overrides: Overrides, signature: Signature, key: str) -> bool:
+    """Whether the caller names another column for `key` than the tool has."""
+    wanted = overrides.get(key)
+    return wanted is not None and canonical(wanted) != signature.columns.get(key)
 
 
 def _column_named(path: str, names: Sequence[str], key: str, wanted: str) -> str:

@@ -38,11 +38,6 @@ class Join:
     at_position: int = 0
     with_alleles: int = 0
 
-    def columns(self) -> list[str]:
-        """Columns that are read for finding rows."""
-        wanted = [self.id_column] if self.by == "id" or self.position is None else [self.contig, self.position]
-        return [name for name in wanted if name is not None]
-
     def rows(
         self, frame: pl.DataFrame, reference: Reference, effect: Codes | None, other: Codes | None
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:

@@ -9,6 +9,7 @@ import polars as pl
 
 from conversion.summary.alleles import AlleleCodes
 from conversion.summary.columns import Columns
+from conversion.summary.numeric import MISSING_TEXT
 from conversion.summary.reference import Reference
 from conversion.summary.tables import Table
 from conversion.summary.writing import ExistingStore
@@ -27,17 +28,22 @@ def reference_of_traits(
     The variants of a store that is appended to come first. Rows without an id or without two single bases are not
     variants here. Raises InputError where nothing is left.
     """
-    parts = [] if existing is None else [_variants_of(existing)]
+    variants = pl.DataFrame(schema=dict.fromkeys(("id", "effect", "other"), pl.String))
+    if existing is not None:
+        variants = _variants_of(existing)
     for table, of in zip(tables, columns, strict=True):
         names = [of.require(key, "") for key in ("variant_id", "effect_allele", "other_allele")]
+        parts = [variants]
         for block in table.blocks(names):
             frame = block.select(
                 pl.col(names[0]).cast(pl.String).alias("id"),
                 pl.col(names[1]).cast(pl.String).str.to_uppercase().alias("effect"),
                 pl.col(names[2]).cast(pl.String).str.to_uppercase().alias("other"),
             )
-            parts.append(frame.filter(pl.col("effect").is_in(_BASES) & pl.col("other").is_in(_BASES)).drop_nulls())
-    variants = pl.concat(parts).unique(subset="id", keep="first", maintain_order=True)
+            alleles_known = pl.col("effect").is_in(_BASES) & pl.col("other").is_in(_BASES)
+            parts.append(frame.filter(alleles_known & ~pl.col("id").is_in(MISSING_TEXT)).drop_nulls())
+        # After each file, so that memory does not grow with the number of files.
+        variants = pl.concat(parts).unique(subset="id", keep="first", maintain_order=True)
     if not variants.height:
         raise InputError("no file has a variant with an id and two alleles.", found=", ".join(t.path for t in tables))
     alleles = AlleleCodes()

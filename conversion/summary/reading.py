@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from conversion.summary.reference import Reference, read_reference
-from conversion.summary.trait import TraitPlan, TraitRows, read_trait
+from conversion.summary.trait import TraitPlan, TraitRows
+from conversion.summary.trait_reader import read_trait
 from daskgen.errors import InputError
 from daskgen.inputs.files import file_id
 from daskgen.passes import run_map

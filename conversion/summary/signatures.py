@@ -8,7 +8,7 @@ its tool's signature or not at all; then the caller has to say it.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from conversion.summary.fields import canonical
 
@@ -30,6 +30,11 @@ class Signature:
     columns: Mapping[str, str] = field(default_factory=dict)
     other_among: tuple[str, str] | None = None
     alleles_in_id: bool = False
+
+    def without_alleles(self) -> Signature:
+        """The same tool, with the alleles left to somebody else."""
+        columns = {key: name for key, name in self.columns.items() if key not in ("effect_allele", "other_allele")}
+        return replace(self, columns=columns, other_among=None, alleles_in_id=False)
 
     def fits(self, names: Collection[str]) -> bool:
         """Whether a header of these canonical names is this tool's."""

@@ -23,7 +23,7 @@ _ROWS = 1 << 18
 
 def is_store(path: str) -> bool:
     """Whether `path` (without a trait's name) is a Zarr group rather than a file."""
-    path = path.partition(SEPARATOR)[0] if SEPARATOR in path else path
+    path = path.partition(SEPARATOR)[0]
     return not is_url(path) and os.path.isfile(os.path.join(path, "zarr.json"))
 
 

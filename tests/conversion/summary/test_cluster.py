@@ -13,7 +13,7 @@ import pytest
 
 import conversion
 import daskgen as dg
-from tests.conversion.summary.test_munge import simulated
+from tests.conversion.summary.files import simulated
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def client():
 
     with (
         dask.config.set({"distributed.scheduler.worker-ttl": "4s", "distributed.worker.daemon": False}),
-        LocalCluster(2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        LocalCluster(2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0") as cluster,
         Client(cluster) as made,
     ):
         yield made

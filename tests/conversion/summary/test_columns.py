@@ -133,6 +133,22 @@ def test_a_column_that_is_not_there_is_refused():
         resolved("SNP A1 A2 BETA P", {"effect_allele": "AL1"})
 
 
+@pytest.mark.parametrize(("column", "field"), [("OR", "odds_ratio"), ("log_odds", "beta"), ("Zscore", "z")])
+def test_what_r_calls_effect_is_told_by_the_columns_own_name(column, field):
+    assert check_overrides({"effect": column}) == {field: column}
+    with pytest.raises(UsageError, match="not known what kind of effect X1 has"):
+        check_overrides({"effect": "X1"})
+
+
+def test_the_same_column_said_again_keeps_what_is_known_of_the_tool():
+    columns = resolved("#CHROM POS ID REF ALT A1 TEST OBS_CT BETA SE P", {"effect_allele": "A1"})
+    assert columns.other_among == ("REF", "ALT")
+    bolt = resolved(
+        "SNP CHR BP GENPOS ALLELE1 ALLELE0 A1FREQ BETA SE P_BOLT_LMM_INF P_LINREG", {"effect_allele": "ALLELE0"}
+    )
+    assert (bolt.get("other_allele"), bolt.get("p")) == ("ALLELE1", "P_BOLT_LMM_INF")
+
+
 def test_two_columns_for_one_field_are_an_error_that_names_both_once_the_field_is_needed():
     columns = resolved("ID RSID A1 A2 BETA PVAL P_VALUE INFO")
     assert columns.get("info") == "INFO"

@@ -12,8 +12,7 @@ import conversion
 import daskgen as dg
 from conversion.summary.scaled import SCALES
 from daskgen.errors import InputError, StoreError, UsageError
-from tests.conversion.summary.files import close, dropped, gwas, reference, values, write
-from tests.conversion.summary.test_munge import simulated
+from tests.conversion.summary.files import close, dropped, gwas, reference, simulated, values, write
 from tests.oracles.munge import Spec, reference_of, scaled
 
 
