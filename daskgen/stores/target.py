@@ -10,7 +10,8 @@ from __future__ import annotations
 import errno
 import itertools
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -175,13 +176,18 @@ class StageTarget:
             region = self.grid.region(name, index)
             block = checked_block(name, np.asarray(blocks[name]), region, array)
             ready.append((array, region, block))
-        try:
+        with self.room(index):
             sums = []
             for array, region, block in ready:
                 array[region] = block
                 sums.append(block_checksum(block))
-            marks = _array(location, self.store_id, f"{MARKS}/{self.stage}")
-            marks[index, :] = np.array(sums, dtype=np.int64)
+            self.mark(index, np.array(sums, dtype=np.int64))
+
+    @contextmanager
+    def room(self, index: int) -> Iterator[None]:
+        """Within the block a full disk is an InterruptedRunError: the store stays resumable."""
+        try:
+            yield
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise InterruptedRunError(
@@ -191,6 +197,10 @@ class StageTarget:
                 ) from error
             raise
 
+    def mark(self, index: int, sums: np.ndarray) -> None:
+        """Say that group `index` is written: `sums` int64 (arrays,), the CRC-32C of each block."""
+        _array(Location(self.url), self.store_id, f"{MARKS}/{self.stage}")[index, :] = sums
+
     def read(self, index: int) -> dict[str, np.ndarray]:
         """The blocks of group `index` as they are in the store."""
         location = Location(self.url)
@@ -198,6 +208,20 @@ class StageTarget:
             name: np.asarray(_array(location, self.store_id, name)[self.grid.region(name, index)])
             for name in self.grid.dims
         }
+
+
+def _by_unit(region: tuple[slice, ...], unit: tuple[int, ...]) -> Iterator[tuple[tuple[slice, ...], Any]]:
+    """The region cut along its first axis into write units: (part, its rows in the block).
+
+    Zarr writes the memory it is given where it is one whole chunk, and copies it chunk by chunk where it is several.
+    """
+    if not region:
+        yield region, ...
+        return
+    first, step = region[0], unit[0]
+    for start in range(first.start, first.stop, step):
+        stop = min(start + step, first.stop)
+        yield (slice(start, stop), *region[1:]), slice(start - first.start, stop - first.start)
 
 
 def _array(location: Location, store_id: str, name: str) -> zarr.Array:
