@@ -1,0 +1,104 @@
+"""The update of the markers of one block given all else, on the block's right-hand sides and Gram matrix.
+
+With c_j = x_j' W r at the entry of the block and K = X' W X of its markers, the conditional of the effect of marker j
+is, over the classes k of variances v_jk = gamma_k s2_j,
+
+    q = (c_j + d_j a_j) / s2e,   lhs_k = d_j / s2e + 1 / v_jk,
+    log p_k = log pi_jk - 1/2 (log lhs_k + log v_jk - q^2 / lhs_k),   a_j ~ N(q / lhs_k, 1 / lhs_k),
+
+a class of variance 0 having log p_k = log pi_jk. After each change c_k += K_kj (a_old - a_new), which keeps c equal to
+x' W r with the residual as it would be after single-site updates. Sources: Habier et al. 2011 (BayesC pi), Erbe et al.
+2012 (BayesR), Breen et al. 2022 (blocks).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from daskgen.kernels.compile import helper
+
+__all__ = ["sample_block"]
+
+Vector = npt.NDArray[np.float64]
+
+
+@helper
+def sample_block(
+    start: int,
+    stop: int,
+    right: Vector,
+    gram: npt.NDArray[np.floating],
+    diagonal: Vector,
+    effect: Vector,
+    slab: Vector,
+    group: npt.NDArray[np.int8],
+    marker_variance: Vector,
+    common_variance: float,
+    gamma: Vector,
+    log_pi: npt.NDArray[np.float64],
+    uniforms: Vector,
+    normals: Vector,
+    residual_variance: float,
+    weight: Vector,
+) -> None:
+    """One pass over the markers `start` to `stop` - 1 of a block.
+
+    right: c, changed; gram: (b, b); diagonal: d of all markers; effect, slab, group: of all markers, changed: the
+    effect, the effect or, where the class has variance 0, a draw from the prior, and the class. marker_variance: s2_j
+    of all markers, empty where `common_variance` holds for all. gamma: (classes,). log_pi: (classes, 1), or (classes,
+    markers). uniforms, normals: one a marker of the block. weight: work space (classes,).
+
+    Two classes of which the first has variance 0 are drawn as "included if u < P(included)", others as the first class
+    whose cumulative probability exceeds u.
+    """
+    classes = gamma.size
+    per_marker = log_pi.shape[1] > 1
+    spike_and_slab = classes == 2 and gamma[0] == 0.0
+    for j in range(start, stop):
+        i = j - start
+        variance = marker_variance[j] if marker_variance.size else common_variance
+        old = effect[j]
+        d = diagonal[j] / residual_variance
+        q = right[i] / residual_variance + d * old
+        column = j if per_marker else 0
+        largest = -np.inf
+        for k in range(classes):
+            v = gamma[k] * variance
+            log_p = log_pi[k, column]
+            if v > 0.0:
+                lhs = d + 1.0 / v
+                log_p -= 0.5 * (math.log(lhs) + math.log(v) - q * q / lhs)
+            weight[k] = log_p
+            largest = max(largest, log_p)
+        chosen = 0
+        if spike_and_slab:
+            chosen = 1 if uniforms[i] < 1.0 / (1.0 + math.exp(weight[0] - weight[1])) else 0
+        elif classes > 1:
+            total = 0.0
+            for k in range(classes):
+                weight[k] = math.exp(weight[k] - largest)
+                total += weight[k]
+            cumulative = 0.0
+            chosen = classes - 1
+            for k in range(classes):
+                cumulative += weight[k]
+                if uniforms[i] < cumulative / total:
+                    chosen = k
+                    break
+        v = gamma[chosen] * variance
+        if v > 0.0:
+            lhs = d + 1.0 / v
+            new = q / lhs + normals[i] / math.sqrt(lhs)
+            slab[j] = new
+        else:
+            new = 0.0
+            slab[j] = normals[i] * math.sqrt(variance)
+        group[j] = chosen
+        effect[j] = new
+        change = old - new
+        if change != 0.0:
+            for k in range(stop - start):
+                right[k] += gram[i, k] * change
