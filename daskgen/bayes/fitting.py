@@ -23,6 +23,7 @@ from daskgen.bayes.sampler import Chains, Problem, trace_columns
 from daskgen.errors import InputError, NotConvergedError, UsageError
 from daskgen.inputs.covariates import Covariates, read_covariates, read_phenotypes
 from daskgen.inputs.sample_table import SampleIds, as_names, numbers, read_sample_table
+from daskgen.kernels.genotype_dots import find_gaps
 from daskgen.kernels.genotype_layout import packed_width
 from daskgen.kernels.gibbs import Markers
 from daskgen.kernels.marker_values import marker_values
@@ -172,7 +173,7 @@ def fit_trait(
         packed,
         shift,
         missing,
-        np.concatenate([one.has_missing for one in loaded]),
+        *find_gaps(packed, len(phenotype)),
         diagonal,
         blocks.start,
         blocks.owner,

@@ -48,7 +48,7 @@ class GenotypeSet:
 
     packed: uint8 (P, bytes) of all samples; kept: int64 (P,), their variants in the source's order; frequency:
     float64 (P,), of the counted allele in the training samples; shift, missing: value = code - shift, or `missing`;
-    has_missing: bool (P,), over all samples; dropped: numbers by reason.
+    dropped: numbers by reason.
     """
 
     opened: OpenedSet
@@ -57,7 +57,6 @@ class GenotypeSet:
     frequency: np.ndarray
     shift: np.ndarray
     missing: np.ndarray
-    has_missing: np.ndarray
     dropped: dict[str, int]
 
 
@@ -135,16 +134,16 @@ def _load(opened: OpenedSet, training: np.ndarray, center: bool, maf_min: float)
     mask = sample_mask(np.flatnonzero(training), n)
     if opened.array is not None:
         packed = pack_array(opened.array)
-        counts, missing = count_codes(packed, n, mask=mask), count_codes(packed, n)[:, 3]
+        counts = count_codes(packed, n, mask=mask)
     else:
         assert opened.view is not None
         view = opened.view
         packed = np.empty((view.n_variants, packed_width(n)), np.uint8)
-        counts, missing = np.empty((view.n_variants, 4), np.int32), np.empty(view.n_variants, np.int32)
+        counts = np.empty((view.n_variants, 4), np.int32)
         for index, block in run_map(_read_chunk, range(view.n_chunks), view, label=f"read {opened.name}"):
             rows = view.chunk_rows[index][2]
             packed[rows] = block
-            counts[rows], missing[rows] = count_codes(block, n, mask=mask), count_codes(block, n)[:, 3]
+            counts[rows] = count_codes(block, n, mask=mask)
     called = counts[:, :3].sum(axis=1)
     with np.errstate(invalid="ignore"):
         mean = (counts[:, 1] + 2.0 * counts[:, 2]) / called
@@ -177,7 +176,6 @@ def _load(opened: OpenedSet, training: np.ndarray, center: bool, maf_min: float)
         frequency[kept],
         mean if center else np.zeros(len(kept)),
         np.zeros(len(kept)) if center else mean,
-        missing[kept] > 0,
         {reason: number for reason, number in dropped.items() if number},
     )
 

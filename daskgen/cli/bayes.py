@@ -30,18 +30,34 @@ _METHODS = ["BayesA", "BayesB", "BayesC", "BayesR", "BayesL", "RR-BLUP"]
 @click.option("--random", metavar="NAME,...", help="Columns that are random effects with independent levels.")
 @click.option("--weights", metavar="FILE", help="Table of weights: the residual variance is s2e / weight.")
 @click.option("--missing-value", metavar="WORD,...", help="Words that are missing values. Default: NA, NaN, empty.")
-@click.option("--method", type=click.Choice(_METHODS, case_sensitive=False), default="BayesC", show_default=True)
+@click.option(
+    "--method",
+    type=click.Choice(_METHODS, case_sensitive=False),
+    default="BayesC",
+    show_default=True,
+    help="Prior of the marker effects.",
+)
 @click.option(
     "--pi", metavar="P[,...]", default="0", show_default=True, help="P(effect = 0); BayesR: of each class, with commas."
 )
 @click.option("--fixed-pi", is_flag=True, help="Hold pi at what --pi says.")
 @click.option("--gamma", metavar="G,...", help="Variances of the classes of BayesR. Default: 0,0.01,0.1,1.")
-@click.option("--chain-length", type=click.IntRange(min=1), default=2_000, show_default=True)
-@click.option("--burn-in", type=click.IntRange(min=0), default=500, show_default=True)
+@click.option(
+    "--chain-length", type=click.IntRange(min=1), default=2_000, show_default=True, help="Iterations of each chain."
+)
+@click.option(
+    "--burn-in", type=click.IntRange(min=0), default=500, show_default=True, help="First iterations that are left out."
+)
 @click.option("--thin", type=click.IntRange(min=1), default=1, show_default=True, help="Keep every which iteration.")
-@click.option("--chains", type=click.IntRange(min=1), default=4, show_default=True)
+@click.option("--chains", type=click.IntRange(min=1), default=4, show_default=True, help="Number of chains.")
 @click.option("--blocks", metavar="SIZE", default="auto", show_default=True, help="auto, none, or markers of a block.")
-@click.option("--schedule", type=click.Choice(["exact", "jwas", "independent"]), default="exact", show_default=True)
+@click.option(
+    "--schedule",
+    type=click.Choice(["exact", "jwas", "independent"]),
+    default="exact",
+    show_default=True,
+    help="Full sweeps; repeats inside blocks as JWAS has them; blocks on a frozen residual (an approximation).",
+)
 @click.option("--windows", "window_size", metavar="SIZE", help="Also the variance of windows: 1Mb, 500kb, 20snp.")
 @click.option("--tsv", is_flag=True, help="Also OUT.breeding_values.tsv and OUT.effects.tsv.")
 @selection_options()

@@ -4,6 +4,10 @@ A vector over samples is held as four planes, float64 (4, bytes): plane k, place
 codes of a byte meet four places of equal number. Places past the last sample are zero. The value of marker j at a
 sample is code - shift_j, or missing_j where the call is missing (code 3).
 
+Where calls are missing is listed by marker and tile (`find_gaps`): those of marker j in tile t are at the samples
+gap_place[gap_start[j T + t] : gap_start[j T + t + 1]] of the tile, T the number of tiles. The vector loop takes them
+for threes, which is put right after it.
+
 The sums run over tiles of `TILE` bytes, 2,048 samples, whose results are added pairwise by `add_tiles`: the bits do
 not depend on which thread or worker did which tile.
 """
@@ -13,11 +17,13 @@ from __future__ import annotations
 import numba
 import numpy as np
 import numpy.typing as npt
+from numba import types
 
-from daskgen.kernels.compile import helper
-from daskgen.kernels.words import load_uint64, trailing_zeros
+from daskgen.kernels.compile import helper, input_array, kernel, output_array
+from daskgen.kernels.genotype_counts import count_codes
+from daskgen.kernels.genotype_layout import check_packed, packed_width
 
-__all__ = ["TILE", "add_marker", "add_tiles", "clear_padding", "n_tiles", "tile_products"]
+__all__ = ["TILE", "add_marker", "add_tiles", "clear_padding", "find_gaps", "n_tiles", "tile_products"]
 
 Planes = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]
@@ -25,9 +31,6 @@ Vector = npt.NDArray[np.float64]
 
 TILE = 512
 """Bytes of a tile."""
-
-_PAIRS = np.uint64(0x5555555555555555)
-_ONE = np.uint64(1)
 
 # A sum may be taken in any order inside a tile, so that it runs in vector registers.
 _reordered = numba.njit(nogil=True, fastmath={"reassoc", "contract", "nsz"})
@@ -38,31 +41,39 @@ def n_tiles(width: int) -> int:
     return max(1, -(-width // TILE))
 
 
+def find_gaps(packed: Bytes, n_samples: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint16]]:
+    """(gap_start int64 (markers x tiles + 1,), gap_place uint16): where calls are missing."""
+    rows = check_packed(packed, n_samples)
+    tiles = n_tiles(packed_width(n_samples))
+    start = np.zeros(len(rows) * tiles + 1, np.int64)
+    place = np.empty(int(count_codes(rows, n_samples)[:, 3].sum(dtype=np.int64)), np.uint16)
+    _find_gaps(rows, n_samples, start, place)
+    return start, place
+
+
+@kernel(
+    types.void(input_array(types.uint8, 2), types.int64, output_array(types.int64, 1), output_array(types.uint16, 1))
+)
+def _find_gaps(packed: Bytes, n_samples: int, start: npt.NDArray[np.int64], place: npt.NDArray[np.uint16]) -> None:
+    tiles = max(1, -(-packed.shape[1] // TILE))
+    found = 0
+    for j in range(packed.shape[0]):
+        for tile in range(tiles):
+            for i in range(tile * TILE, min((tile + 1) * TILE, packed.shape[1])):
+                q = packed[j, i]
+                if q & (q >> 1) & 0x55:
+                    for k in range(4):
+                        if (q >> (2 * k)) & 3 == 3 and 4 * i + k < n_samples:
+                            place[found] = 4 * (i - tile * TILE) + k
+                            found += 1
+            start[j * tiles + tile + 1] = found
+
+
 @_reordered
 def _total(v: Vector) -> float:
     total = 0.0
     for i in range(v.size):
         total += v[i]
-    return total
-
-
-@helper
-def _missing_total(codes: Bytes, planes: Planes, first: int) -> float:
-    """The sum of the vector over the missing calls of some bytes."""
-    total = 0.0
-    whole = codes.size // 8
-    for w in range(whole):
-        q = load_uint64(codes, 8 * w)
-        bits = q & (q >> _ONE) & _PAIRS
-        while bits != np.uint64(0):
-            sample = trailing_zeros(bits) >> 1
-            total += planes[sample & 3, first + 8 * w + (sample >> 2)]
-            bits &= bits - _ONE
-    for i in range(8 * whole, codes.size):
-        q8 = codes[i]
-        for k in range(4):
-            if (q8 >> (2 * k)) & 3 == 3:
-                total += planes[k, first + i]
     return total
 
 
@@ -93,7 +104,8 @@ def tile_products(
     planes: Planes,
     shift: Vector,
     missing: Vector,
-    has_missing: npt.NDArray[np.bool_],
+    gap_start: npt.NDArray[np.int64],
+    gap_place: npt.NDArray[np.uint16],
     total: Vector,
     out: npt.NDArray[np.float64],
 ) -> None:
@@ -102,6 +114,7 @@ def tile_products(
     Two markers at a time, tile by tile along their rows, which is how they lie in memory. total: work space (tiles,).
     """
     width = packed.shape[1]
+    tiles = max(1, -(-width // TILE))
     for tile in range(first_tile, last_tile):
         first, last = tile * TILE, min((tile + 1) * TILE, width)
         total[tile] = (_total(planes[0, first:last]) + _total(planes[1, first:last])) + (
@@ -116,12 +129,15 @@ def tile_products(
             raw, raw_other = _pair_product(
                 one, other, planes[0, first:last], planes[1, first:last], planes[2, first:last], planes[3, first:last]
             )
-            for marker, codes, product in ((j, one, raw), (k, other, raw_other)):
-                if has_missing[marker]:
-                    gone = _missing_total(codes, planes, first)
-                    product += (missing[marker] - 3.0) * gone - shift[marker] * (total[tile] - gone)
-                else:
-                    product -= shift[marker] * total[tile]
+            for marker, product in ((j, raw), (k, raw_other)):
+                product -= shift[marker] * total[tile]
+                begin, end = gap_start[marker * tiles + tile], gap_start[marker * tiles + tile + 1]
+                if begin < end:
+                    gone = 0.0
+                    for at in range(begin, end):
+                        place = gap_place[at]
+                        gone += planes[place & 3, first + (place >> 2)]
+                    product += (missing[marker] - 3.0 + shift[marker]) * gone
                 out[tile, marker - start] = product
 
 
@@ -149,23 +165,6 @@ def _add_codes(codes: Bytes, factor: float, constant: float, v0: Vector, v1: Vec
 
 
 @helper
-def _add_missing(codes: Bytes, change: float, planes: Planes, first: int) -> None:
-    whole = codes.size // 8
-    for w in range(whole):
-        q = load_uint64(codes, 8 * w)
-        bits = q & (q >> _ONE) & _PAIRS
-        while bits != np.uint64(0):
-            sample = trailing_zeros(bits) >> 1
-            planes[sample & 3, first + 8 * w + (sample >> 2)] += change
-            bits &= bits - _ONE
-    for i in range(8 * whole, codes.size):
-        q8 = codes[i]
-        for k in range(4):
-            if (q8 >> (2 * k)) & 3 == 3:
-                planes[k, first + i] += change
-
-
-@helper
 def add_marker(
     packed: Bytes,
     marker: int,
@@ -174,7 +173,8 @@ def add_marker(
     planes: Planes,
     shift: Vector,
     missing: Vector,
-    has_missing: npt.NDArray[np.bool_],
+    gap_start: npt.NDArray[np.int64],
+    gap_place: npt.NDArray[np.uint16],
 ) -> None:
     """v += factor x_j over the samples of one tile. Places past the last sample have to be cleared after it."""
     first = tile * TILE
@@ -183,8 +183,11 @@ def add_marker(
     v0, v1 = planes[0, first:last], planes[1, first:last]
     v2, v3 = planes[2, first:last], planes[3, first:last]
     _add_codes(codes, factor, factor * shift[marker], v0, v1, v2, v3)
-    if has_missing[marker]:
-        _add_missing(codes, factor * (missing[marker] - 3.0 + shift[marker]), planes, first)
+    tiles = max(1, -(-packed.shape[1] // TILE))
+    change = factor * (missing[marker] - 3.0 + shift[marker])
+    for at in range(gap_start[marker * tiles + tile], gap_start[marker * tiles + tile + 1]):
+        place = gap_place[at]
+        planes[place & 3, first + (place >> 2)] += change
 
 
 @helper

@@ -26,7 +26,7 @@ from numba import types
 from daskgen.kernels.compile import helper, input_array, kernel, output_array
 from daskgen.kernels.genotype_dots import TILE, add_marker, add_tiles, clear_padding, tile_products
 from daskgen.kernels.marker_sampler import sample_block
-from daskgen.kernels.random_draws import chi_square, gamma, uniform_and_normal
+from daskgen.kernels.random_draws import chi_square, gamma, two_uniforms, uniform_and_normal
 from daskgen.kernels.teams import barrier
 
 __all__ = [
@@ -51,15 +51,16 @@ Vector = npt.NDArray[np.float64]
 
 
 class Markers(NamedTuple):
-    """Genotypes: packed uint8 (P, bytes); shift, missing, diagonal float64 (P,); has_missing bool (P,); start int64
-    (blocks + 1,); owner int64 (blocks,), the set of a block; repeats int64 (blocks,), inner repeats; gram float32 or
-    float64, all blocks' X'WX one after the other, and offset int64 (blocks,).
+    """Genotypes: packed uint8 (P, bytes); shift, missing, diagonal float64 (P,); gap_start, gap_place: missing calls, see
+    `genotype_dots`; start int64 (blocks + 1,); owner int64 (blocks,), the set of a block; repeats int64 (blocks,), inner
+    repeats; gram float32 or float64, all blocks' X'WX one after the other, and offset int64 (blocks,).
     """
 
     packed: np.ndarray
     shift: np.ndarray
     missing: np.ndarray
-    has_missing: np.ndarray
+    gap_start: np.ndarray
+    gap_place: np.ndarray
     diagonal: np.ndarray
     start: np.ndarray
     owner: np.ndarray
@@ -371,13 +372,13 @@ def _count_included(c, draw, set_start, priors, state, sums):
 
 
 # Arrays inside a tuple are not converted, so that all of them are typed as writeable, and must be.
-_BYTES2, _FLAGS, _GROUPS = output_array(types.uint8, 2), output_array(types.boolean, 1), output_array(types.int8, 2)
+_BYTES2, _PLACES, _GROUPS = output_array(types.uint8, 2), output_array(types.uint16, 1), output_array(types.int8, 2)
 _V, _M, _T = (output_array(types.float64, ndim) for ndim in (1, 2, 3))
 _I = output_array(types.int64, 1)
 
 
 def _signature(gram: types.Type) -> types.Type:
-    markers = types.NamedTuple((_BYTES2, _V, _V, _FLAGS, _V, _I, _I, _I, output_array(gram, 1), _I), Markers)
+    markers = types.NamedTuple((_BYTES2, _V, _V, _I, _PLACES, _V, _I, _I, _I, output_array(gram, 1), _I), Markers)
     records = types.NamedTuple((_M, _M, _M, _I, _I, _V, _V, _I, _I, _I, _V), Records)
     priors = types.NamedTuple((_I, _M, _I, _V, _V, _I, _I, _M, _V, _V, _V), Priors)
     state = types.NamedTuple((_T, _T, _M, _M, _GROUPS, _M, _M, _T, _M, _M, _V), State)
@@ -434,7 +435,7 @@ def run(
                     _weighted_residual(state.residual[c], records.w, tile * TILE, min(width, (tile + 1) * TILE), planes)
                 tile_products(
                     markers.packed, start, stop, own_first, own_last, planes, markers.shift, markers.missing,
-                    markers.has_missing, total, partial,
+                    markers.gap_start, markers.gap_place, total, partial,
                 )  # fmt: skip
                 barrier(meeting, team)
                 if member == 0:
@@ -453,6 +454,7 @@ def run(
                     own = state.own_variance[c]
                     if priors.kind[s] == COMMON:
                         own = own[:0]
+                    drawn = given.uniform.size == 0
                     for repeat in range(markers.repeats[b]):
                         if given.uniform.size:
                             for j in range(start, stop):
@@ -460,13 +462,13 @@ def run(
                                 normals[j - start] = given.normal[row, repeat, j]
                         else:
                             for j in range(start, stop):
-                                uniforms[j - start], normals[j - start] = uniform_and_normal(
+                                uniforms[j - start], normals[j - start] = two_uniforms(
                                     iteration, j, repeat, MARKER, keys[c]
                                 )
                         sample_block(
                             start, stop, right, gram, markers.diagonal, state.effect[c], state.slab[c],
                             state.group[c], own, state.variance[c, s], priors.gamma[s, :classes], log_pi, uniforms,
-                            normals, state.residual_variance[c], weight[:classes],
+                            normals, drawn, state.residual_variance[c], weight[:classes],
                         )  # fmt: skip
                     for j in range(start, stop):
                         change[c, j] -= state.effect[c, j]
@@ -477,7 +479,7 @@ def run(
                             for tile in range(own_first, own_last):
                                 add_marker(
                                     markers.packed, j, tile, change[c, j], state.residual[c], markers.shift,
-                                    markers.missing, markers.has_missing,
+                                    markers.missing, markers.gap_start, markers.gap_place,
                                 )  # fmt: skip
                     if own_last == tiles:
                         clear_padding(state.residual[c], n_samples)
@@ -488,7 +490,7 @@ def run(
                         if change[c, j] != 0.0:
                             add_marker(
                                 markers.packed, j, tile, change[c, j], state.residual[c], markers.shift,
-                                markers.missing, markers.has_missing,
+                                markers.missing, markers.gap_start, markers.gap_place,
                             )  # fmt: skip
                 if own_last == tiles:
                     clear_padding(state.residual[c], n_samples)

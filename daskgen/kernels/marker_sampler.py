@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from daskgen.kernels.compile import helper
+from daskgen.kernels.random_draws import normal_quantile
 
 __all__ = ["sample_block"]
 
@@ -41,6 +42,7 @@ def sample_block(
     log_pi: npt.NDArray[np.float64],
     uniforms: Vector,
     normals: Vector,
+    as_quantiles: bool,
     residual_variance: float,
     weight: Vector,
 ) -> None:
@@ -49,7 +51,8 @@ def sample_block(
     right: c, changed; gram: (b, b); diagonal: d of all markers; effect, slab, group: of all markers, changed: the
     effect, the effect or, where the class has variance 0, a draw from the prior, and the class. marker_variance: s2_j
     of all markers, empty where `common_variance` holds for all. gamma: (classes,). log_pi: (classes, 1), or (classes,
-    markers). uniforms, normals: one a marker of the block. weight: work space (classes,).
+    markers). uniforms, normals: one a marker of the block; as_quantiles: `normals` holds uniforms p, and the normal is
+    their quantile, which is computed where it is used. weight: work space (classes,).
 
     Two classes of which the first has variance 0 are drawn as "included if u < P(included)", others as the first class
     whose cumulative probability exceeds u.
@@ -70,7 +73,7 @@ def sample_block(
             log_p = log_pi[k, column]
             if v > 0.0:
                 lhs = d + 1.0 / v
-                log_p -= 0.5 * (math.log(lhs) + math.log(v) - q * q / lhs)
+                log_p -= 0.5 * (math.log(lhs * v) - q * q / lhs)
             weight[k] = log_p
             largest = max(largest, log_p)
         chosen = 0
@@ -89,13 +92,18 @@ def sample_block(
                     chosen = k
                     break
         v = gamma[chosen] * variance
+        z = 0.0
+        if not as_quantiles:
+            z = normals[i]
+        elif v > 0.0 or marker_variance.size:
+            z = normal_quantile(normals[i])
         if v > 0.0:
             lhs = d + 1.0 / v
-            new = q / lhs + normals[i] / math.sqrt(lhs)
+            new = q / lhs + z / math.sqrt(lhs)
             slab[j] = new
         else:
             new = 0.0
-            slab[j] = normals[i] * math.sqrt(variance)
+            slab[j] = z * math.sqrt(variance)
         group[j] = chosen
         effect[j] = new
         change = old - new

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from daskgen.kernels.compile import helper
 from daskgen.kernels.philox import philox, uniform
 
-__all__ = ["chi_square", "gamma", "normal_quantile", "uniform_and_normal"]
+__all__ = ["chi_square", "gamma", "normal_quantile", "two_uniforms", "uniform_and_normal"]
 
 Words = npt.NDArray[np.uint32]
 
@@ -136,6 +136,13 @@ def normal_quantile(p: float) -> float:
         ) * r + 1.0
     x = numerator / denominator
     return -x if q < 0 else x
+
+
+@helper
+def two_uniforms(iteration: int, index: int, step: int, purpose: int, key: Words):
+    """Two independent uniforms on (0, 1) of one counter; the quantile of the second is that of `uniform_and_normal`."""
+    a, b, c, d = philox(np.uint32(iteration), np.uint32(index), np.uint32(step), np.uint32(purpose), key[0], key[1])
+    return uniform(a, b), uniform(c, d)
 
 
 @helper

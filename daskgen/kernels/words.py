@@ -13,7 +13,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["load_uint32", "load_uint64", "ones", "store_uint32", "trailing_zeros"]
+__all__ = ["load_uint32", "load_uint64", "ones", "store_uint32"]
 
 
 def _is_integers(array: types.Type) -> bool:
@@ -65,15 +65,5 @@ def ones(typing_context: Any, word: types.Type) -> Any:
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
         return builder.ctpop(arguments[0])
-
-    return types.int64(types.uint64), generate
-
-
-@intrinsic
-def trailing_zeros(typing_context: Any, word: types.Type) -> Any:
-    """The number of zeros below the lowest one of `word`, 64 where there is none."""
-
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
 
     return types.int64(types.uint64), generate

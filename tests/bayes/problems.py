@@ -10,7 +10,7 @@ from daskgen.bayes.blocks import Blocks, gram_matrices
 from daskgen.bayes.loading import pack_array
 from daskgen.bayes.planes import from_planes, to_planes
 from daskgen.kernels import gibbs
-from daskgen.kernels.genotype_dots import n_tiles
+from daskgen.kernels.genotype_dots import find_gaps, n_tiles
 from daskgen.kernels.teams import new_barrier
 
 
@@ -75,7 +75,7 @@ class Case:
             packed,
             mean,
             np.zeros(p),
-            (codes == 3).any(axis=0),
+            *find_gaps(packed, n),
             diagonal,
             self.blocks.start,
             self.blocks.owner,
