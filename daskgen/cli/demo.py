@@ -17,6 +17,7 @@ from typing import Any
 
 import click
 
+from daskgen.cli import demo_gwas
 from daskgen.cli.options import Settings, example, settings_options
 from daskgen.cli.run import Run, format_seconds
 from daskgen.errors import StoreError
@@ -137,6 +138,8 @@ STEPS: list[tuple[str, Callable[[Demo], list[str]]]] = [
     ("convert", convert),
     ("statistics", statistics),
     ("components", components),
+    ("sumstats", demo_gwas.sumstats),
+    ("ldsc", demo_gwas.ldsc),
 ]
 
 

@@ -6,6 +6,7 @@ a Dask preload (``dask worker --preload daskgen.cluster.worker_setup``): Dask ca
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from daskgen.cluster.quiet import quiet_shutdown
@@ -35,6 +36,9 @@ def dask_setup(worker: Any) -> None:
 
     Ctrl-C goes to every process of a terminal, and Slurm's announced SIGUSR1 to every process of a job step. The
     client then ends the run in order; workers that died of it first would only be started again.
+
+    Polars has one pool for all tasks of a process, made when it is first imported: as many threads as the worker has.
     """
+    os.environ["POLARS_MAX_THREADS"] = str(worker.state.nthreads)
     ignore("SIGINT", "SIGUSR1")
     quiet_shutdown()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from daskgen.inputs.arguments import known_arguments
 from daskgen.inputs.covariance import DIMENSIONS, checked_covariance, trait_names, vech_names
 from daskgen.ldsc.correlation import standardised
 from daskgen.linalg.vech import unvech
@@ -15,6 +16,7 @@ from daskgen.linalg.vech import unvech
 __all__ = ["assemble", "covstruct"]
 
 
+@known_arguments()
 def covstruct(
     S: Any, V: Any, *, traits: Sequence[str] | None = None, I: Any = None, N: Any = None, m: float | None = None
 ) -> xr.Dataset:

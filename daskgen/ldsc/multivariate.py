@@ -11,6 +11,7 @@ import xarray as xr
 
 from daskgen import limits
 from daskgen.errors import InputError, UsageError, examples
+from daskgen.inputs.arguments import known_arguments
 from daskgen.ldsc.alignment import Regressors, TraitCounts, align, matching_rows
 from daskgen.ldsc.arguments import PerTrait, check_prevalences, chosen_traits, per_trait, selected_contigs
 from daskgen.ldsc.blocks import n_blocks_for
@@ -33,6 +34,7 @@ _OUT_OF_BOUNDS = 1.2
 """Beyond this absolute value ldsc.py calls a genetic correlation out of bounds."""
 
 
+@known_arguments()
 def ldsc(
     munged: Source,
     ld_scores: Source,

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from daskgen.errors import InputError, UsageError
+from daskgen.errors import InputError
 from daskgen.genotypes.operator import GenotypeOperator
 from daskgen.genotypes.reader import Genotypes
 from daskgen.genotypes.selection import Selection, select
 from daskgen.genotypes.source import GenotypeSource, open_source
 from daskgen.genotypes.view import GenotypeView
+from daskgen.inputs.arguments import known_arguments
 from daskgen.ldsc.annotations import Annotations, annotation_matrix
 from daskgen.ldsc.scores_graph import ScorePass
 from daskgen.ldsc.windows import Window, window_stops
@@ -26,6 +27,7 @@ log = logging.getLogger("daskgen.ldsc")
 _COMMON = 0.05
 
 
+@known_arguments(*Selection.__dataclass_fields__)
 def ld_scores(
     genotypes: Genotypes,
     *,
@@ -73,9 +75,6 @@ def ld_scores(
         samples, annotations that don't fit the variants.
     """
     wanted = Window.of(window)
-    unknown = [name for name in selection if name not in Selection.__dataclass_fields__]
-    if unknown:
-        raise UsageError(f"unknown argument {unknown[0]!r}.", expected=", ".join(Selection.__dataclass_fields__))
     source = open_source(genotypes)
     view = select(source, Selection(**selection), dosage=dosage, memory_limit=memory_limit)
     if view.n_samples < 3:

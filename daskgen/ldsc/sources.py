@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,8 +12,8 @@ import xarray as xr
 import zarr
 from dask.tokenize import tokenize
 
-from daskgen.errors import InputError, StoreError
-from daskgen.stores import Location, StoreLike, open_dataset, open_group
+from daskgen.errors import InputError
+from daskgen.stores import Location, StoreLike, open_dataset, open_group, reopen_array
 
 __all__ = ["LdScores", "Munged", "Source", "TraitReader", "open_ld_scores", "open_munged"]
 
@@ -36,10 +35,6 @@ class TraitReader(Protocol):
         """z and N of a trait, (variants,); NaN where missing."""
 
 
-_groups: dict[tuple[str, str], zarr.Group] = {}
-_lock = threading.Lock()
-
-
 @dataclass(frozen=True)
 class StoreTraits:
     """Traits of a sumstats store. Workers open it themselves and compare its id."""
@@ -54,25 +49,7 @@ class StoreTraits:
         return self.store_id
 
     def read(self, trait: int) -> tuple[np.ndarray, np.ndarray]:
-        group = self._group()
-        return tuple(np.asarray(group[name][trait]) for name in ("z", "n"))  # type: ignore[index, return-value]
-
-    def _group(self) -> zarr.Group:
-        key = (self.url, self.store_id)
-        with _lock:
-            group = _groups.get(key)
-            if group is None:
-                group = open_group(self.url, "sumstats")
-                if group.attrs.get("store_id") != self.store_id:
-                    raise StoreError(
-                        f"{self.url} is not the store that the run was started with.",
-                        found=f"store id {group.attrs.get('store_id')}",
-                        expected=self.store_id,
-                        do="use a path that the client and every worker see under the same name; do not replace a "
-                        "store while it is read",
-                    )
-                _groups[key] = group
-        return group
+        return tuple(np.asarray(reopen_array(self.url, self.store_id, name)[trait]) for name in ("z", "n"))  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)

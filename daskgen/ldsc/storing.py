@@ -7,6 +7,7 @@ from typing import Any
 import xarray as xr
 
 from daskgen.errors import UsageError
+from daskgen.inputs.arguments import known_arguments
 from daskgen.stores import RunKey, StoreLike, write_result
 
 __all__ = ["to_store"]
@@ -14,6 +15,7 @@ __all__ = ["to_store"]
 _OF_THE_RUN = ("kind", "command", "arguments", "inputs", "sources")
 
 
+@known_arguments()
 def to_store(result: xr.Dataset, path: StoreLike, *, force: bool = False) -> str:
     """Write a covariance structure or LD scores as a store of their kind; returns its place.
 

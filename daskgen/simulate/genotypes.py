@@ -9,6 +9,7 @@ import numpy as np
 
 from daskgen import config, limits
 from daskgen.errors import UsageError
+from daskgen.inputs.arguments import known_arguments
 from daskgen.kernels.genotype_codes import count_codes, packed_width
 from daskgen.passes import MemoryItem, Plan, run_map
 from daskgen.passes.executors import current_executor
@@ -24,6 +25,7 @@ _LARGEST_LD = 0.99
 _COLUMN_BYTES = 900  # a variant of a chunk of columns: text as Python strings and as it is stored
 
 
+@known_arguments()
 def genotypes(
     path: str | os.PathLike[str],
     *,

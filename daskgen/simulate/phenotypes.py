@@ -19,6 +19,7 @@ from daskgen.errors import InputError
 from daskgen.genotypes import operator
 from daskgen.genotypes.reader import Genotypes
 from daskgen.genotypes.source import open_source
+from daskgen.inputs.arguments import known_arguments
 from daskgen.kernels.philox import philox_key
 from daskgen.simulate import architecture
 
@@ -57,6 +58,7 @@ class PhenotypeTruth(dict[str, Any]):
         return self
 
 
+@known_arguments()
 def phenotypes(
     genotypes: Genotypes,
     *,

@@ -23,6 +23,7 @@ import xarray as xr
 from scipy.special import ndtri
 
 from daskgen.errors import InputError, UsageError
+from daskgen.inputs.arguments import known_arguments
 from daskgen.kernels.philox import as_uniform, philox_key, philox_words
 from daskgen.passes import run_map
 from daskgen.simulate.architecture import square_root, whole
@@ -81,6 +82,7 @@ class _Model:
         return counters
 
 
+@known_arguments()
 def sumstats(
     path: str | os.PathLike[str],
     ld_scores: StoreLike | xr.Dataset,

@@ -77,6 +77,15 @@ def test_one_thread_in_a_task_whatever_the_shell_says(connection: dg.cluster.Con
     assert all(set(threads) <= {1} for threads in client.run(blas_threads).values())
 
 
+def test_polars_has_as_many_threads_as_its_worker(connection: dg.cluster.Connection) -> None:
+    def polars_threads() -> int:
+        import polars
+
+        return polars.thread_pool_size()
+
+    assert list(client_of(connection).run(polars_threads).values()) == [1, 1]
+
+
 def test_workers_leave_ctrl_c_to_the_client(connection: dg.cluster.Connection) -> None:
     def handlers() -> list[bool]:
         return [signal.getsignal(number) == signal.SIG_IGN for number in (signal.SIGINT, signal.SIGUSR1)]

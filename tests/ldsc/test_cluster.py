@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import threading
 import time
 from pathlib import Path
 
@@ -14,18 +12,19 @@ import numpy as np
 import pytest
 
 import daskgen as dg
+from tests.cluster.lost_workers import struck, two_processes
 from tests.ldsc.data import munged_dataset, scores_dataset, simulated_scores, simulated_traits, write
 
 
 @pytest.fixture(scope="module")
 def cluster():
-    from distributed import Client, LocalCluster
+    with two_processes() as client:
+        yield client
 
-    with (
-        dask.config.set({"distributed.scheduler.worker-ttl": "4s", "distributed.worker.daemon": False}),
-        LocalCluster(2, threads_per_worker=1, processes=True, dashboard_address=None) as made,
-        Client(made) as client,
-    ):
+
+@pytest.fixture
+def fragile():
+    with two_processes() as client:
         yield client
 
 
@@ -52,32 +51,27 @@ def test_processes_give_the_bits_of_threads_from_stores_and_from_memory(data, on
 
 
 def slowly(block: np.ndarray, folder: str) -> np.ndarray:
-    """The block, after a while; leaves a file named after the process."""
+    """The block, after a while; leaves a file named after the process and the time."""
     if block.size:
-        Path(folder, str(os.getpid())).touch()
-        time.sleep(0.2)
+        Path(folder, f"{os.getpid()}-{time.monotonic_ns()}").touch()
+        time.sleep(0.05)
     return block
 
 
-def test_a_killed_worker_does_not_change_a_bit(data, on_threads, cluster, tmp_path):
+@pytest.mark.parametrize("reads", [1, 21])
+def test_a_killed_worker_does_not_change_a_bit(reads, data, on_threads, fragile, tmp_path):
+    """A worker is lost while it reads the first trait, or one that it reads again for pairs with another group."""
     munged, scores = data
     z = da.from_array(munged["z"].values, chunks=(1, -1)).map_blocks(slowly, str(tmp_path), dtype=np.float64)
     lazy = munged.assign(z=(munged["z"].dims, z))
-    victim = next(iter(cluster.run(os.getpid).values()))
-    stopped = threading.Event()
+    workers = list(fragile.run(os.getpid).values())
 
-    def strike():
-        while not Path(tmp_path, str(victim)).exists() and not stopped.is_set():
-            time.sleep(0.01)
-        os.kill(victim, signal.SIGKILL)
+    def victim():
+        marks = [path.name.split("-") for path in tmp_path.iterdir()]
+        return int(max(marks, key=lambda mark: int(mark[1]))[0]) if len(marks) >= reads else None
 
-    thread = threading.Thread(target=strike)
-    thread.start()
-    try:
+    with struck(victim) as hit:
         found = dg.ldsc.ldsc(lazy, scores)
-    finally:
-        stopped.set()
-        thread.join()
     same_bits(found, on_threads)
-    assert Path(tmp_path, str(victim)).exists()
-    cluster.wait_for_workers(2, timeout=30)
+    assert set(hit) < set(workers)
+    assert len(hit) == 1

@@ -1,0 +1,149 @@
+"""Unknown arguments are answered with ours: `@known_arguments()` for public functions.
+
+People come from GenomicSEM, LDSC, PLINK, GCTA or scikit-learn and call things as they do there. A name that differs
+from one of ours only in capitals, points, hyphens or underscores is recognised by itself (``sample.prev``, ``CFIcalc``,
+``n-blocks``); `NAMES` has the others.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from daskgen.errors import UsageError
+
+__all__ = ["NAMES", "NOTES", "known_arguments", "our_name"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+NAMES: Mapping[str, tuple[str, ...]] = {
+    # GenomicSEM
+    "columnnames": ("columns",),
+    "covstruc": ("covstruct",),
+    "files": ("source", "munged"),
+    "hm3": ("reference",),
+    "ld": ("ld_scores",),
+    "ref": ("reference",),
+    "traitnames": ("traits",),
+    # LDSC
+    "annot": ("annotations",),
+    "frqfile": ("frequencies",),
+    "h2": ("munged",),
+    "infomin": ("info_filter",),
+    "ldwindcm": ("window",),
+    "ldwindkb": ("window",),
+    "ldwindsnps": ("window",),
+    "mafmin": ("maf_filter",),
+    "mergealleles": ("reference",),
+    "popprev": ("population_prev",),
+    "refldchr": ("ld_scores",),
+    "rg": ("munged",),
+    "sampprev": ("sample_prev",),
+    "sumstats": ("munged", "files"),
+    # PLINK, GCTA
+    "bfile": ("source", "genotypes"),
+    "bgen": ("source", "genotypes"),
+    "chr": ("contig", "select"),
+    "geno": ("missing_max",),
+    "maf": ("maf_min", "maf_filter"),
+    "pfile": ("source", "genotypes"),
+    "prevalence": ("population_prev",),
+    "snps": ("sumstats", "extract"),
+    "vcf": ("source", "genotypes"),
+    # anywhere
+    "blocks": ("n_blocks",),
+    "chrom": ("contig",),
+    "chromosome": ("contig",),
+    "individuals": ("keep",),
+    "maxchisq": ("chisq_max",),
+    "maxiter": ("max_passes",),
+    "ncomponents": ("n",),
+    "ncomps": ("n",),
+    "npcs": ("n",),
+    "out": ("destination", "save", "path"),
+    "output": ("destination", "save", "path"),
+    "overwrite": ("force",),
+    "randomstate": ("seed",),
+    "replace": ("force",),
+    "samples": ("keep", "n_samples"),
+    "savepath": ("save",),
+    "variants": ("extract", "n_variants"),
+}
+"""Another tool's name, in small letters without separators -> ours: the first of them that the function has."""
+
+_WHERE = 'where it runs is said around the call: with dg.cluster.connect("local:4"): ...'
+_COLUMNS = 'columns={"effect_allele": "AL1", ...}; the fields: daskgen convert munge --columns'
+
+NOTES: Mapping[str, tuple[str | None, str]] = {
+    **dict.fromkeys(("cores", "ncores", "nthreads", "threads", "parallel", "njobs", "mpi"), (None, _WHERE)),
+    **dict.fromkeys(("logname", "ldsclog"), (None, 'what is reported goes to logging.getLogger("daskgen")')),
+    **dict.fromkeys(("a1", "a2", "snp", "frq", "p", "signedsumstats", "ncol", "infocol"), ("columns", _COLUMNS)),
+    **{
+        theirs: ("scale", f'say scale="{ours}", for each trait')
+        for theirs, ours in (
+            ("selogit", "logistic"),
+            ("ols", "linear"),
+            ("linprob", "linear_probability"),
+            ("betas", "standardised"),
+        )
+    },
+    **dict.fromkeys(
+        ("wld", "wldchr"),
+        ("sep_weights", "weights are converted with the LD scores (weights=), and used with sep_weights=True"),
+    ),
+}
+"""Another tool's name -> (the argument that a function needs for it, or None for any; what to do instead)."""
+
+
+def known_arguments(*more: str) -> Callable[[F], F]:
+    """A function that answers keywords it does not have with the name that it has for them, as a UsageError.
+
+    more: names that the function takes by ``**``. Its signature and help stay as they are.
+    """
+
+    def decorate(function: F) -> F:
+        parameters = inspect.signature(function).parameters.values()
+        names = [p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)] + list(more)
+        known = frozenset(names)
+
+        @functools.wraps(function)
+        def checked(*args: Any, **keywords: Any) -> Any:
+            for name in keywords:
+                if name not in known:
+                    raise _unknown(function.__name__, name, names)
+            return function(*args, **keywords)
+
+        checked.known_arguments = names  # type: ignore[attr-defined]
+        return checked  # type: ignore[return-value]
+
+    return decorate
+
+
+def our_name(theirs: str, ours: Iterable[str]) -> str | None:
+    """The one of `ours` that another tool calls `theirs`; None if there is none."""
+    by_letters = {_letters(name): name for name in ours}
+    letters = _letters(theirs)
+    if letters in by_letters:
+        return by_letters[letters]
+    names = set(by_letters.values())
+    return next((name for name in NAMES.get(letters, ()) if name in names), None)
+
+
+def _unknown(function: str, given: str, names: list[str]) -> UsageError:
+    summary = f"{function}() has no argument {given!r}."
+    ours = our_name(given, names)
+    if ours is not None:
+        return UsageError(summary, do=f"here it is called {ours}")
+    needed, instead = NOTES.get(_letters(given), ("", ""))
+    if needed is None or needed in names:
+        return UsageError(summary, do=instead)
+    near = difflib.get_close_matches(given, names, n=1)
+    return UsageError(summary, expected=", ".join(names), do=f"did you mean {near[0]}?" if near else None)
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
