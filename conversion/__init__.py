@@ -1,4 +1,5 @@
-"""Genotype files to stores and back: ``conversion.genotypes``, ``conversion.open``, ``conversion.export_bed``.
+"""Genotype files to stores and back: ``conversion.genotypes``, ``conversion.open``, ``conversion.export_bed``,
+``conversion.export_vcf_zarr``.
 
 Also reachable as ``daskgen.convert``. Names are imported when they are first used.
 """
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
     from conversion.convert_munge import munge
     from conversion.convert_sumstats import sumstats
     from conversion.open_files import open
+    from conversion.store_size import plan_genotypes
     from conversion.summary.writing import SumstatsResult
+    from conversion.vcf_zarr_export import export_vcf_zarr
 
 __all__ = [
     "ConversionResult",
@@ -26,10 +29,12 @@ __all__ = [
     "covstruct",
     "export_bed",
     "export_covstruct",
+    "export_vcf_zarr",
     "genotypes",
     "ld_scores",
     "munge",
     "open",
+    "plan_genotypes",
     "sumstats",
 ]
 
@@ -42,10 +47,12 @@ _HOME = {
     "covstruct": "conversion.convert_covstruct",
     "export_bed": "conversion.bed_export",
     "export_covstruct": "conversion.convert_covstruct",
+    "export_vcf_zarr": "conversion.vcf_zarr_export",
     "genotypes": "conversion.convert_genotypes",
     "ld_scores": "conversion.convert_ld_scores",
     "munge": "conversion.convert_munge",
     "open": "conversion.open_files",
+    "plan_genotypes": "conversion.store_size",
     "sumstats": "conversion.convert_sumstats",
 }
 

@@ -15,8 +15,9 @@ import numpy as np
 from conversion.source import SampleTable, VariantTable
 from daskgen import config
 from daskgen.errors import InputError
+from daskgen.inputs.arguments import known_arguments
 from daskgen.inputs.selection import Names, VariantSelection, select_samples
-from daskgen.kernels.genotype_codes import packed_to_bed, subset_samples
+from daskgen.kernels.genotype_codes import call_dosages, packed_to_bed, subset_samples
 from daskgen.stores import StoreLike, open_group
 
 __all__ = ["export_bed"]
@@ -26,6 +27,7 @@ log = logging.getLogger("daskgen.conversion")
 _HEADER = b"\x6c\x1b\x01"
 
 
+@known_arguments()
 def export_bed(
     store: StoreLike,
     destination: str | os.PathLike[str],
@@ -88,9 +90,10 @@ def _write_variants(
     group: Any, store: str, selection: VariantSelection, samples: np.ndarray | None, bed: str, bim: str
 ) -> int:
     """Write .bed and .bim together, by chunks of the store; returns the number of variants."""
-    packed = group["call_genotype_packed"]
-    n_variants, n_samples = packed.shape[0], int(packed.attrs["n_samples"])
-    rows = (packed.shards or packed.chunks)[0]
+    has_calls = "call_genotype_packed" in group
+    stored = group["call_genotype_packed" if has_calls else "call_dosage"]
+    n_variants, n_samples = stored.shape[0], int(group.attrs["n_samples"])
+    rows = (stored.shards or stored.chunks)[0]
     contigs = tuple(group["contig_id"][...].tolist())
     written = 0
     ids: list[str] = []
@@ -109,7 +112,9 @@ def _write_variants(
                 low, high = max(start, first), min(start + rows, last)
                 mine = wanted[low - first : high - first]
                 if mine.any():
-                    bed_file.write(_bed_rows(packed[low:high], mine, n_samples, samples))
+                    block = stored[low:high]
+                    codes = block if has_calls else call_dosages(block, stored.attrs["hard_call_threshold"])
+                    bed_file.write(_bed_rows(codes, mine, n_samples, samples))
     if not written:
         raise selection.nothing_left(store, ids, contigs)
     return written

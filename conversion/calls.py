@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
 from conversion.allele_statistics import HaploidSamples, allele_statistics
 from conversion.scan import ContigRuns
-from conversion.source import GenotypeSource
+from conversion.source import CallBlock, GenotypeSource
+from daskgen.kernels.genotype_codes import call_dosages, round_dosage
 
-__all__ = ["CallBlock", "Calls"]
-
-
-class CallBlock(NamedTuple):
-    """Consecutive variants: packed codes uint8, dosages uint16 or None."""
-
-    packed: np.ndarray
-    dosage: np.ndarray | None
+__all__ = ["Calls"]
 
 
 @dataclass(frozen=True, eq=False)
 class Calls:
     """A source, with the ploidy of its variants and samples. What tasks get, so it is small when pickled.
 
-    `contigs`: of the variants, as runs; `roles`: role code of each contig; `haploid`: samples with one X.
+    `contigs`: of the variants, as runs; `roles`: role code of each contig; `haploid`: samples with one X;
+    `dosage_bits`: to which dosages are rounded; `call_threshold`: None for the hard calls of the source, else calls are
+    the (rounded) dosages that are so near to a whole number.
     """
 
     source: GenotypeSource
     contigs: ContigRuns
     roles: np.ndarray
     haploid: HaploidSamples
+    dosage_bits: int = 16
+    call_threshold: float | None = None
 
     @property
     def n_variants(self) -> int:
@@ -49,8 +47,27 @@ class Calls:
 
     def read(self, start: int, stop: int, out: np.ndarray | None = None) -> CallBlock:
         """The variants [start, stop); the codes in `out` if it is given."""
-        dosage = self.source.read_dosage(start, stop) if self.source.has_dosage else None
-        return CallBlock(self.source.read(start, stop, out=out), dosage)
+        return self._as_stored(self.source.read_block(start, stop, out=out))
+
+    def stream(self, ranges: Iterable[tuple[int, int]]) -> Iterator[CallBlock]:
+        """The blocks of increasing ranges, in one pass; the way to read a sequential source."""
+        return map(self._as_stored, self.source.stream(ranges))
+
+    def of_arrays(self, packed: np.ndarray | None, dosage: np.ndarray | None) -> CallBlock:
+        """The block that was stored as these arrays; without hard calls, those that its dosages make."""
+        if packed is None:
+            assert dosage is not None, "a block has calls or dosages"
+            assert self.call_threshold is not None
+            packed = call_dosages(dosage, self.call_threshold)
+        return CallBlock(packed, dosage)
+
+    def _as_stored(self, block: CallBlock) -> CallBlock:
+        if block.dosage is None:
+            return block
+        dosage = round_dosage(np.ascontiguousarray(block.dosage), self.dosage_bits)
+        if self.call_threshold is not None:
+            call_dosages(dosage, self.call_threshold, out=block.packed)
+        return block._replace(dosage=dosage)
 
     def statistics(self, start: int, block: CallBlock) -> tuple[np.ndarray, np.ndarray]:
         """`allele_statistics` of a block whose first variant is `start`."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
-from conversion.source import GenotypeSource, SampleTable, VariantTable
+from conversion.source import CallBlock, GenotypeSource, SampleTable, VariantTable
 from daskgen.errors import InputError
 from daskgen.kernels.genotype_codes import packed_width
 
@@ -58,6 +58,17 @@ def _check_same_samples(path: str, ids: np.ndarray, other_path: str, other: np.n
         )
 
 
+def _joined(blocks: Sequence[CallBlock], out: np.ndarray | None) -> CallBlock:
+    """The blocks under each other; dosages and info scores only where all have them."""
+    dosages = [block.dosage for block in blocks if block.dosage is not None]
+    scores = [block.info for block in blocks if block.info is not None]
+    return CallBlock(
+        np.concatenate([block.packed for block in blocks], out=out),
+        np.concatenate(dosages) if len(dosages) == len(blocks) else None,
+        np.concatenate(scores) if len(scores) == len(blocks) else None,
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class ConcatenatedSource(GenotypeSource):
     """Sources with the same samples, one after the other."""
@@ -97,12 +108,36 @@ class ConcatenatedSource(GenotypeSource):
         return any(part.has_multiallelic for part in self.parts)
 
     @property
+    def has_info_score(self) -> bool:  # type: ignore[override]
+        return any(part.has_info_score for part in self.parts)
+
+    @property
+    def measures_info(self) -> bool:  # type: ignore[override]
+        return all(part.measures_info for part in self.parts)
+
+    @property
+    def sequential(self) -> bool:  # type: ignore[override]
+        return any(part.sequential for part in self.parts)
+
+    @property
+    def reference_is_first(self) -> bool:  # type: ignore[override]
+        return self.parts[0].reference_is_first
+
+    @property
     def files(self) -> tuple[str, ...]:
         return tuple(file for part in self.parts for file in part.files)
 
     @property
     def genotype_files(self) -> tuple[str, ...]:
         return tuple(file for part in self.parts for file in part.genotype_files)
+
+    @property
+    def hashed_files(self) -> tuple[str, ...]:
+        return tuple(file for part in self.parts for file in part.hashed_files)
+
+    @property
+    def genotype_bytes(self) -> int:
+        return sum(part.genotype_bytes for part in self.parts)
 
     @property
     def reader_id(self) -> str:
@@ -121,7 +156,10 @@ class ConcatenatedSource(GenotypeSource):
 
     def variant_tables(self) -> Iterator[VariantTable]:
         for part in self.parts:
-            yield from part.variant_tables()
+            for table in part.variant_tables():
+                if self.has_info_score and table.info_score is None:
+                    table = replace(table, info_score=np.full(len(table), np.nan, np.float32))
+                yield table
 
     def read(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
         out = np.empty((stop - start, packed_width(self.n_samples)), np.uint8) if out is None else out
@@ -134,6 +172,21 @@ class ConcatenatedSource(GenotypeSource):
 
     def read_dosage_rows(self, rows: np.ndarray) -> np.ndarray:
         return np.concatenate([part.read_dosage_rows(own) for part, own in self._shares(rows)])
+
+    def read_calls(self, rows: np.ndarray, out: np.ndarray | None = None) -> CallBlock:
+        return _joined([part.read_calls(own) for part, own in self._shares(rows)], out)
+
+    def read_block(self, start: int, stop: int, out: np.ndarray | None = None) -> CallBlock:
+        return _joined([part.read_block(first, end) for part, first, end, _ in self._pieces(start, stop)], out)
+
+    def stream(self, ranges: Iterable[tuple[int, int]]) -> Iterator[CallBlock]:
+        wanted = [list(self._pieces(start, stop)) for start, stop in ranges]
+        streams = {
+            id(part): part.stream([(a, b) for pieces in wanted for own, a, b, _ in pieces if own is part])
+            for part in self.parts
+        }
+        for pieces in wanted:
+            yield _joined([next(streams[id(part)]) for part, *_ in pieces], None)
 
     def _pieces(self, start: int, stop: int) -> Iterator[tuple[GenotypeSource, int, int, int]]:
         """(part, first row, end, place in the result) of the parts that [start, stop) touches."""

@@ -14,6 +14,7 @@ import xarray as xr
 from conversion.covstruct_text import read_folder, read_json, read_text, write_json, write_text
 from conversion.r_objects import R_SUFFIXES, read_r_objects, write_r_object
 from daskgen.errors import InputError, StoreError, UsageError, examples
+from daskgen.inputs.arguments import known_arguments
 from daskgen.inputs.covariance import DIMENSIONS, checked_covariance, trait_names, vech_names
 from daskgen.stores import RunKey, StoreLike, open_dataset, write_result
 from daskgen.stores.fingerprint import describe_source
@@ -39,6 +40,7 @@ class CovstructConversion:
         return f"{self.path}: {len(self.traits)} traits ({', '.join(self.traits)}); {', '.join(self.parts)}"
 
 
+@known_arguments()
 def covstruct(
     source: str | os.PathLike[str], destination: str | os.PathLike[str], *, force: bool = False
 ) -> CovstructConversion:
@@ -130,6 +132,7 @@ def _r_list(path: str, objects: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in found.items() if name in DIMENSIONS and value is not None}
 
 
+@known_arguments()
 def export_covstruct(store: StoreLike | xr.Dataset, path: str | os.PathLike[str], *, force: bool = False) -> str:
     """Write a covariance structure as R users have it; returns the path.
 

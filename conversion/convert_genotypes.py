@@ -11,16 +11,19 @@ from typing import Any, Literal
 
 import numpy as np
 
+from conversion.calls import Calls
 from conversion.genomes import ROLES
 from conversion.groups import convert_groups
 from conversion.prepare import Prepared, prepare
 from conversion.sources import Paths
-from conversion.variant_columns import VARIANT_COLUMNS, StatisticsFile, write_variant_columns
+from conversion.store_size import measured_size
+from conversion.variant_columns import StatisticsFile, variant_columns, write_variant_columns
 from daskgen import limits
 from daskgen.errors import StoreError
-from daskgen.inputs.files import size_of
+from daskgen.inputs.arguments import known_arguments
 from daskgen.inputs.selection import Names
 from daskgen.inputs.text import as_text
+from daskgen.kernels.dosages import HARD_CALL_THRESHOLD
 from daskgen.passes import MemoryItem, Plan
 from daskgen.passes.executors import current_executor
 from daskgen.stores import Location, RunKey, StoreWriter
@@ -61,6 +64,7 @@ class ConversionResult:
         return text + "".join(f"\n  left out {n:,} {reason}" for reason, n in self.dropped.items())
 
 
+@known_arguments()
 def genotypes(
     source: Paths,
     destination: str | os.PathLike[str],
@@ -80,6 +84,11 @@ def genotypes(
     split_multiallelic: bool = True,
     dosages: Literal["auto"] | bool = "auto",
     genome: str | os.PathLike[str] = "human",
+    hard_call_threshold: float = HARD_CALL_THRESHOLD,
+    dosage_bits: Literal[16, 8] = 16,
+    hard_calls: bool = True,
+    default_contig: str | None = None,
+    variant_file: str | os.PathLike[str] | None = None,
     chunk_mb: float | None = None,
     compression: Literal["auto", "none", "zstd", "lz4"] = "auto",
     memory_limit: str | int | float | None = None,
@@ -89,13 +98,14 @@ def genotypes(
 ) -> ConversionResult | Plan:
     """Convert genotype files to a store of kind "genotypes".
 
-    source: .bed or .pgen (its companions lie beside it), their common prefix, a list, a glob, or a pattern such as
-        "ukb_chr{1:22}.bed". Several files must have the same samples; their variants follow each other as given.
+    source: .bed or .pgen (its companions lie beside it), their common prefix, VCF, BCF, VCF Zarr, BGEN, GEN, a text
+        matrix (a line per sample: id, then 0, 1, 2, or 9 or NA), a list, a glob, or a pattern such as
+        "ukb_chr{1:22}.bgen". Several files must have the same samples; their variants follow each other as given.
     destination: path or URL of the store.
-    format: "plink1" or "pgen"; None: by name.
-    sample_file: .fam or .psam that lies elsewhere.
-    ref: which allele of the file's order is the reference; the other one is counted. .bed lists A1, A2 and .pvar REF,
-        ALT. None: "last" for .bed (A1 is counted), "first" for .pgen (ALT is counted).
+    format: "plink1", "pgen", "bgen", "vcf", "vcf_zarr", "gen" or "text"; None: by name and content.
+    sample_file: .fam, .psam or .sample that lies elsewhere.
+    ref: which allele of the file's order is the reference; the other one is counted. .bed lists A1, A2, .pvar and VCF
+        REF, ALT. None: "last" for .bed (A1 is counted), "first" for all others (ALT, or the second allele, is counted).
     keep, remove: samples, as a file (IID, or FID IID), a list of ids, or a boolean mask.
     extract, exclude: variants, as a file of ids (first column) or a list.
     contig, region: contigs ("22", or several) and positions "chr:from-to", both ends included, 1-based.
@@ -105,6 +115,13 @@ def genotypes(
     split_multiallelic: a row for each ALT allele, which counts it against all others; False refuses such variants.
     dosages: "auto": where the source has them; True: required; False: hard calls only.
     genome: which contigs are autosomes, X, Y, MT (`conversion.genomes`): a species, or a file with contig and role.
+    hard_call_threshold: how far from 0, 1 or 2 a dosage may be and still be a hard call, of formats that hold
+        probabilities or dosages and no calls (BGEN, GEN, VCF with DS or GP); beyond it the call is missing.
+    dosage_bits: 16 keeps dosages in steps of 1/16384; 8 rounds them to 1/256, so that they are off by at most 1/512 of
+        an allele and take less room.
+    hard_calls: False stores dosages without hard calls; readers then take the calls from the dosages.
+    default_contig: contig of variants whose source names none (BGEN with an empty chromosome, GEN, text); None: "0".
+    variant_file: map of a text matrix: columns id, contig, position and, where there are, the two alleles.
     chunk_mb: size of a chunk of packed calls in 10**6 bytes; None: 8 (setting chunk-mb).
     compression: "auto": calls uncompressed (reading them is faster than decompressing), dosages zstd level 1.
     memory_limit: refuse a plan that needs more; None: the limit of the process.
@@ -138,6 +155,11 @@ def genotypes(
         "split_multiallelic": split_multiallelic,
         "dosages": dosages,
         "genome": os.fspath(genome),
+        "hard_call_threshold": hard_call_threshold,
+        "dosage_bits": dosage_bits,
+        "hard_calls": hard_calls,
+        "default_contig": default_contig,
+        "variant_file": None if variant_file is None else os.fspath(variant_file),
     }
     prepared = prepare(source, **arguments)
     layout = _layout(prepared, chunk_mb, compression)
@@ -200,17 +222,29 @@ def _layout(prepared: Prepared, chunk_mb: float | None, compression: str) -> Gen
         prepared.source.n_variants,
         len(prepared.calls.contigs.names),
         has_dosage=prepared.source.has_dosage,
+        has_hard_calls=prepared.calls.call_threshold is None,
+        has_info_score=prepared.source.has_info_score,
+        measures_info=prepared.source.measures_info,
         chunk_mb=chunk_mb,
         compression=compression,
         most_rows=prepared.source.most_rows_per_task,
         attrs={
             "call_genotype_packed": {"counted_allele": counted},
+            "call_dosage": _dosage_attributes(prepared.calls),
             "variant_allele": {"counted_allele": counted},
             "variant_ploidy_class": roles,
             "contig_role": roles,
             "sample_sex": {"codes": {"0": "unknown", "1": "male", "2": "female"}},
         },
     )
+
+
+def _dosage_attributes(calls: Calls) -> dict[str, Any]:
+    """How the dosages were rounded, and, where they are stored alone, which of them are calls."""
+    attributes: dict[str, Any] = {"dosage_bits": calls.dosage_bits}
+    if calls.call_threshold is not None:
+        attributes["hard_call_threshold"] = calls.call_threshold
+    return attributes
 
 
 def conversion_plan(prepared: Prepared, layout: GenotypeLayout, memory_limit: str | int | float | None = None) -> Plan:
@@ -220,12 +254,13 @@ def conversion_plan(prepared: Prepared, layout: GenotypeLayout, memory_limit: st
     limit = limits.memory_limit(memory_limit) // (1 if executor.in_process else len(executor.workers))
     lower = "a smaller --chunk-mb"
     task = layout.group_bytes + layout.writing_bytes + _BUFFERS
+    size = measured_size(prepared.calls, layout)
     column_rows = min(layout.n_variants, layout.column_rows)
     return Plan(
         title=f"{layout.n_variants:,} variants x {layout.n_samples:,} samples, "
         f"{min(layout.group_rows, layout.n_variants):,} variants a task",
-        bytes_per_pass=sum(map(size_of, prepared.source.genotype_files)),
-        bytes_written=layout.bytes,
+        bytes_per_pass=prepared.source.genotype_bytes,
+        bytes_written=size.bytes,
         files_written=layout.files,
         memory=[
             MemoryItem(f"genotypes being read and written by {threads} threads", threads * task, lower),
@@ -235,6 +270,7 @@ def conversion_plan(prepared: Prepared, layout: GenotypeLayout, memory_limit: st
         ],
         memory_limit=limit,
         workers=f"{executor.n_threads} threads" if executor.in_process else f"{len(executor.workers)} workers",
+        notes=size.lines() if size.shares else [],
     )
 
 
@@ -259,9 +295,8 @@ def _write(writer: StoreWriter, prepared: Prepared, layout: GenotypeLayout) -> N
     samples, calls = prepared.samples, prepared.calls
     writer.write("samples", **samples.stored())
     writer.write("contigs", contig_id=as_text(calls.contigs.names), contig_role=calls.roles)
-    arrays = ["call_genotype_packed", *(["call_dosage"] if layout.has_dosage else [])]
-    groups = writer.stage("genotypes", arrays=arrays, blocks={"variants": layout.group_rows})
-    columns = writer.stage("variants", arrays=VARIANT_COLUMNS, blocks={"variants": layout.column_rows})
+    groups = writer.stage("genotypes", arrays=layout.group_arrays, blocks={"variants": layout.group_rows})
+    columns = writer.stage("variants", arrays=variant_columns(prepared.source), blocks={"variants": layout.column_rows})
     with StatisticsFile() as statistics:
         heterozygous, fingerprints = convert_groups(groups, prepared, statistics)
         if heterozygous.sum():

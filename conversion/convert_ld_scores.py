@@ -14,6 +14,7 @@ import xarray as xr
 
 from conversion.ldsc_files import ChromosomeFile, chromosome_files, read_numbers, read_table, table_blocks
 from daskgen.errors import InputError, StoreError, examples
+from daskgen.inputs.arguments import known_arguments
 from daskgen.inputs.files import natural_order
 from daskgen.inputs.selection import plain_contig
 from daskgen.stores import Location, RunKey, write_result
@@ -53,6 +54,7 @@ class LdScoreConversion:
         return text + "".join(f"\n  left out {n:,} {reason}" for reason, n in self.dropped.items())
 
 
+@known_arguments()
 def ld_scores(
     prefix: str | os.PathLike[str],
     destination: str | os.PathLike[str],

@@ -14,6 +14,7 @@ from conversion.summary.reference import read_reference
 from conversion.summary.study import study
 from conversion.summary.trait import Filters
 from conversion.summary.writing import SumstatsResult, check_destination, existing_store
+from daskgen.inputs.arguments import known_arguments
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +24,7 @@ __all__ = ["munge"]
 log = logging.getLogger("daskgen.conversion")
 
 
+@known_arguments()
 def munge(
     files: Any,
     reference: str | os.PathLike[str] | None,

@@ -14,6 +14,7 @@ from conversion.summary.study import study
 from conversion.summary.trait import Filters
 from conversion.summary.writing import SumstatsResult, check_destination, existing_store
 from daskgen.errors import UsageError
+from daskgen.inputs.arguments import known_arguments
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["sumstats"]
 
 
+@known_arguments()
 def sumstats(
     files: Any,
     reference: str | os.PathLike[str] | None,

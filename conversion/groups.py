@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from conversion.calls import CallBlock, Calls
+from conversion.calls import Calls
 from conversion.prepare import Prepared
+from conversion.source import CallBlock
 from conversion.variant_columns import StatisticsFile
-from daskgen.inputs.files import size_of
 from daskgen.kernels.genotype_codes import packed_width
-from daskgen.passes import run_map
+from daskgen.passes import Progress, run_map
 from daskgen.stores import Stage, StageTarget
 from daskgen.stores.fingerprint import combine_pieces, hash_piece, n_pieces
 
@@ -68,17 +69,24 @@ def convert_groups(stage: Stage, prepared: Prepared, statistics: StatisticsFile)
     """Write the pending groups of `stage`, and collect the statistics of all.
 
     Returns heterozygous haploid calls on X, Y and MT, and the fingerprint of each genotype file that was read whole.
-    Groups that an earlier run wrote are counted from the store.
+    Groups that an earlier run wrote are counted from the store. A sequential source is read in this process, once
+    from its beginning, and groups are written as they come; what lies before and between the pending ones is passed
+    over.
     """
-    files = prepared.source.genotype_files if prepared.all_variants else ()
+    files = prepared.source.hashed_files if prepared.all_variants else ()
     pieces = tuple((path, piece) for path in files for piece in range(n_pieces(path)))
     job = GroupJob(prepared.calls, stage.target, pieces)
-    unit = sum(map(size_of, prepared.source.genotype_files)) / max(1, stage.n_groups)
+    unit = prepared.source.genotype_bytes / max(1, stage.n_groups)
     heterozygous = np.zeros(3, np.int64)
     digests: dict[tuple[str, int], bytes] = {}
     pending = stage.pending
-    for task, indices, label in ((recount_group, stage.done, "recount"), (convert_group, pending, "convert")):
-        for _, result in run_map(task, indices, job, label=label, unit_bytes=unit):
+    if prepared.source.sequential:
+        converted = _stream_groups(pending, job, unit)
+    else:
+        converted = run_map(convert_group, pending, job, label="convert", unit_bytes=unit)
+    recounted = run_map(recount_group, stage.done, job, label="recount", unit_bytes=unit)
+    for results in (recounted, converted):
+        for _, result in results:
             statistics.write(result.start, result.statistics)
             heterozygous += result.heterozygous
             digests.update({(path, piece): digest for path, piece, digest in result.digests})
@@ -94,17 +102,31 @@ def convert_group(index: int, job: GroupJob) -> GroupResult:
     digests = _hash_pieces(index, job)
     rows = job.target.ranges(index)["variants"]
     block = job.calls.read(rows.start, rows.stop, out=job.packed_buffer(rows.stop - rows.start))
-    arrays = {"call_genotype_packed": block.packed}
-    if block.dosage is not None:
-        arrays["call_dosage"] = block.dosage
-    job.target.write(index, arrays)
-    return GroupResult(rows.start, *job.calls.statistics(rows.start, block), digests)
+    return _write_group(index, job, block, digests)
+
+
+def _write_group(index: int, job: GroupJob, block: CallBlock, digests: list[tuple[str, int, bytes]]) -> GroupResult:
+    found = {"call_genotype_packed": block.packed, "call_dosage": block.dosage, "variant_info_score": block.info}
+    wanted = job.target.grid.dims
+    job.target.write(index, {name: part for name, part in found.items() if part is not None and name in wanted})
+    start = job.target.ranges(index)["variants"].start
+    return GroupResult(start, *job.calls.statistics(start, block), digests)
+
+
+def _stream_groups(indices: list[int], job: GroupJob, unit_bytes: float) -> Iterator[tuple[int, GroupResult]]:
+    """The pending groups of a sequential source, in order."""
+    rows = [job.target.ranges(index)["variants"] for index in indices]
+    with Progress("convert", len(indices), unit_bytes) as progress:
+        blocks = job.calls.stream((part.start, part.stop) for part in rows)
+        for index, block in zip(indices, blocks, strict=True):
+            yield index, _write_group(index, job, block, _hash_pieces(index, job))
+            progress.advance()
 
 
 def recount_group(index: int, job: GroupJob) -> GroupResult:
     """The same result for a group that is in the store already."""
     arrays = job.target.read(index)
-    block = CallBlock(arrays["call_genotype_packed"], arrays.get("call_dosage"))
+    block = job.calls.of_arrays(arrays.get("call_genotype_packed"), arrays.get("call_dosage"))
     start = job.target.ranges(index)["variants"].start
     return GroupResult(start, *job.calls.statistics(start, block), _hash_pieces(index, job))
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import dask.array as da
 import numpy as np
 import xarray as xr
-from dask.tokenize import tokenize
 
 from conversion.allele_statistics import STATISTICS
 from conversion.calls import Calls
@@ -18,15 +17,16 @@ from conversion.genomes import ROLES
 from conversion.prepare import prepare
 from conversion.sources import Paths
 from conversion.variant_columns import joined
+from daskgen.inputs.arguments import known_arguments
 from daskgen.inputs.selection import Names
 from daskgen.inputs.text import as_text
-from daskgen.kernels.genotype_codes import dequantise_dosage, unpack
+from daskgen.kernels.dosages import HARD_CALL_THRESHOLD
+from daskgen.stores.decoded import call_arrays, lazy_rows
 
 __all__ = ["open"]
 
-_DECODED_BYTES = 32_000_000
 
-
+@known_arguments()
 def open(
     source: Paths,
     *,
@@ -45,6 +45,8 @@ def open(
     split_multiallelic: bool = True,
     dosages: Literal["auto"] | bool = "auto",
     genome: str | os.PathLike[str] = "human",
+    hard_call_threshold: float = HARD_CALL_THRESHOLD,
+    default_contig: str | None = None,
 ) -> xr.Dataset:
     """The Dataset that `daskgen.open_store` gives of the converted source, read from the files as they are.
 
@@ -53,7 +55,7 @@ def open(
     `variant_n_called`, `variant_n_het` are Dask arrays over blocks of at most 32 MB; the other columns of variants and
     samples are in memory. daskgen's functions read the packed calls from the files directly.
 
-    Raises InputError for files that cannot be used, UsageError for the call.
+    Raises InputError for files that cannot be used (a plain gzip file can only be converted), UsageError for the call.
     """
     prepared = prepare(
         source,
@@ -72,6 +74,9 @@ def open(
         split_multiallelic=split_multiallelic,
         dosages=dosages,
         genome=genome,
+        hard_call_threshold=hard_call_threshold,
+        default_contig=default_contig,
+        in_order=False,
     )
     calls, samples = prepared.calls, prepared.samples
     m = calls.n_variants
@@ -86,6 +91,7 @@ def open(
         "variant_id": ("variants", table.variant_id),
         "variant_allele": (("variants", "alleles"), table.allele),
         "variant_ploidy_class": ("variants", calls.ploidy_class(0, m), roles),
+        **({} if table.info_score is None else {"variant_info_score": ("variants", table.info_score)}),
         **{name: ("samples", column) for name, column in samples.stored().items()},
         **lazy_arrays(calls),
     }
@@ -105,87 +111,27 @@ def open(
     return dataset
 
 
-# -- lazy arrays -------------------------------------------------------------------------------------------
-def _genotype(calls: Calls, start: int, stop: int) -> np.ndarray:
-    codes = unpack(calls.source.read(start, stop), calls.source.n_samples)
-    alleles = np.empty((*codes.shape, 2), np.int8)
-    # Unphased: the counted allele comes last, as in 0/1; missing is -1 in both.
-    np.minimum(codes >> 1, 1, out=alleles[..., 0])
-    np.minimum(codes, 1, out=alleles[..., 1])
-    return alleles
+def lazy_arrays(calls: Calls) -> dict[str, tuple[tuple[str, ...], da.Array, dict[str, Any]]]:
+    """(dimensions, Dask array, attributes) of the calls and of what is counted from them, by name."""
+    counted = functools.partial(_statistics, calls)
+    shape, n_samples = (calls.n_variants,), calls.source.n_samples
+    statistics = lazy_rows(counted, shape, STATISTICS, of=calls.source, row_bytes=n_samples)
+    arrays = {
+        **call_arrays(calls.source),
+        **{f"variant_{name}": (("variants",), statistics[name], {}) for name in statistics.dtype.names},
+    }
+    if calls.source.measures_info:
+        measured = functools.partial(_info_score, calls)
+        score = lazy_rows(measured, shape, np.float32, of=calls.source, row_bytes=2 * n_samples)
+        arrays["variant_info_score"] = (("variants",), score, {})
+    return arrays
 
 
-def _mask(calls: Calls, start: int, stop: int) -> np.ndarray:
-    codes = unpack(calls.source.read(start, stop), calls.source.n_samples)
-    return np.repeat((codes < 0)[..., None], 2, axis=2)
-
-
-def _dosage(calls: Calls, start: int, stop: int) -> np.ndarray:
-    if calls.source.has_dosage:
-        return dequantise_dosage(calls.source.read_dosage(start, stop))
-    codes = unpack(calls.source.read(start, stop), calls.source.n_samples)
-    dosage = codes.astype(np.float32)
-    dosage[codes < 0] = np.nan
-    return dosage
-
-
-def _statistics(calls: Calls, start: int, stop: int) -> np.ndarray:
+def _statistics(calls: Calls, start: int, stop: int, _: np.ndarray | None) -> np.ndarray:
     return calls.statistics(start, calls.read(start, stop))[0]
 
 
-@dataclass(frozen=True, eq=False)
-class _Lazy:
-    """What `compute(calls, start, stop)` gives for rows [start, stop), as an array that Dask can cut."""
-
-    calls: Calls
-    compute: Callable[[Calls, int, int], np.ndarray]
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-
-    @property
-    def ndim(self) -> int:
-        return len(self.shape)
-
-    def __dask_tokenize__(self) -> Any:
-        return tokenize("conversion.open", self.calls.source.reader_id, self.compute.__name__, self.shape)
-
-    def __getitem__(self, key: tuple[slice, ...]) -> np.ndarray:
-        rows, *others = key
-        start, stop, step = rows.indices(self.shape[0])
-        return self.compute(self.calls, start, stop)[(slice(None, None, step), *others)]
-
-
-def lazy_arrays(calls: Calls) -> dict[str, tuple[tuple[str, ...], da.Array, dict[str, Any]]]:
-    """(dimensions, Dask array, attributes) of the calls and of what is counted from them, by name."""
-    m, n = calls.n_variants, calls.source.n_samples
-    dims = ("variants", "samples", "ploidy")
-    derived = {} if calls.source.has_dosage else {"derived_from_calls": True}
-    statistics = _dask_array(calls, _statistics, (m,), STATISTICS, row_bytes=n)
-    return {
-        "call_genotype": (dims, _dask_array(calls, _genotype, (m, n, 2), np.int8), {}),
-        "call_genotype_mask": (dims, _dask_array(calls, _mask, (m, n, 2), np.bool_), {}),
-        "call_dosage": (dims[:2], _dask_array(calls, _dosage, (m, n), np.float32), derived),
-        **{f"variant_{name}": (dims[:1], statistics[name], {}) for name in statistics.dtype.names},
-    }
-
-
-def _dask_array(
-    calls: Calls,
-    compute: Callable[[Calls, int, int], np.ndarray],
-    shape: tuple[int, ...],
-    dtype: Any,
-    row_bytes: int | None = None,
-) -> da.Array:
-    source = _Lazy(calls, compute, shape, np.dtype(dtype))
-    row_bytes = row_bytes or int(np.prod(shape[1:])) * source.dtype.itemsize
-    rows = max(1, _DECODED_BYTES // row_bytes)
-    if rows > calls.source.rows_per_chunk:
-        rows -= rows % calls.source.rows_per_chunk
-    return da.from_array(
-        source,
-        chunks=(min(rows, shape[0]), *shape[1:]),
-        name=f"{compute.__name__.lstrip('_')}-{tokenize(source)}",
-        asarray=False,
-        fancy=False,
-        meta=np.empty((0,) * len(shape), dtype),
-    )
+def _info_score(calls: Calls, start: int, stop: int, _: np.ndarray | None) -> np.ndarray:
+    info = calls.read(start, stop).info
+    assert info is not None
+    return info

@@ -14,53 +14,19 @@ from typing import Any
 
 import numpy as np
 
+from conversion.formats import OpenOptions
 from conversion.pgen_header import read_pgen_header
-from conversion.pgen_tables import multiallelic, read_psam, variant_tables
+from conversion.pgen_tables import multiallelic, read_psam, stated_score, variant_tables
 from conversion.source import GenotypeSource, SampleTable, VariantTable
+from conversion.split_variants import SplitVariants
 from daskgen.errors import InputError, MissingPackageError
 from daskgen.inputs.files import companion, exists, file_id, is_url
 from daskgen.kernels.genotype_codes import pack, packed_width, quantise_dosage
 
-__all__ = ["PgenSource", "SplitVariants"]
+__all__ = ["PgenSource", "open_pgen"]
 
 _BLOCK_BYTES = 4_000_000  # of codes that are unpacked between pgenlib and the packed form
 _open = threading.local()
-
-
-@dataclass(frozen=True, eq=False)
-class SplitVariants:
-    """Rows of a file whose variants with several ALT alleles are split.
-
-    `n_variants`: variants of the file; `index`, `n_alt`: int64, the variants with several ALT alleles and how many.
-    """
-
-    n_variants: int
-    index: np.ndarray
-    n_alt: np.ndarray
-
-    @property
-    def n_rows(self) -> int:
-        return self.n_variants + int((self.n_alt - 1).sum())
-
-    def locate(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(variant in the file, its allele: 1 = first ALT) of each row, int64."""
-        if not len(self.index):
-            return rows, np.ones_like(rows)
-        extra = np.cumsum(self.n_alt - 1)
-        first_row = self.index + extra - (self.n_alt - 1)
-        before = np.searchsorted(first_row, rows, side="right") - 1
-        offset = rows - first_row[before]
-        inside = (before >= 0) & (offset < self.n_alt[before])
-        variant = np.where(inside, self.index[before], rows - np.where(before >= 0, extra[before], 0))
-        return variant, np.where(inside, offset + 1, 1)
-
-    def allele_offsets(self) -> np.ndarray | None:
-        """Index of each variant's first allele among all alleles, as pgenlib wants it; None if all have two."""
-        if not len(self.index):
-            return None
-        n_alleles = np.full(self.n_variants, 2, np.uintp)
-        n_alleles[self.index] = self.n_alt + 1
-        return np.concatenate([np.zeros(1, np.uintp), np.cumsum(n_alleles, dtype=np.uintp)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +40,7 @@ class PgenSource(GenotypeSource):
     n_variants: int
     has_dosage: bool
     split: SplitVariants = field(repr=False)
+    score: str | None = None
 
     format = "pgen"
     counted_allele = "ALT"
@@ -112,11 +79,15 @@ class PgenSource(GenotypeSource):
                 found=f"the first is variant {int(split.index[0]) + 1:,}, with {int(split.n_alt[0])}",
                 do="split_multiallelic=True makes a row of each ALT allele; plink2 --max-alleles 2 leaves them out",
             )
-        return cls(pgen, pvar, psam, header.n_samples, split.n_rows, header.has_dosage, split)
+        return cls(pgen, pvar, psam, header.n_samples, split.n_rows, header.has_dosage, split, stated_score(pvar))
 
     @property
     def has_multiallelic(self) -> bool:  # type: ignore[override]
         return len(self.split.index) > 0
+
+    @property
+    def has_info_score(self) -> bool:  # type: ignore[override]
+        return self.score is not None
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -139,13 +110,15 @@ class PgenSource(GenotypeSource):
         if n := len(self.split.index):
             rows = int(self.split.n_alt.sum())
             notes.append(f"{n:,} variants with several ALT alleles were split into {rows:,} rows")
+        if self.score is not None:
+            notes.append(f"variant_info_score is INFO/{self.score}")
         return notes
 
     def samples(self) -> SampleTable:
         return read_psam(self.psam)
 
     def variant_tables(self) -> Iterator[VariantTable]:
-        return variant_tables(self.pvar)
+        return variant_tables(self.pvar, self.score)
 
     def read(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
         return self._read(np.arange(start, stop), out)
@@ -201,6 +174,11 @@ class PgenSource(GenotypeSource):
                 raise InputError(f"{self.path} cannot be read.", found=str(error)) from error
             _open.key = key
         return _open.reader
+
+
+def open_pgen(path: str, options: OpenOptions) -> PgenSource:
+    """The source of the .pgen (or prefix) `path`."""
+    return PgenSource.of(path, options.sample_file, split_multiallelic=options.split_multiallelic)
 
 
 def pgenlib() -> Any:

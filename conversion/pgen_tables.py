@@ -14,12 +14,13 @@ from typing import TextIO
 import numpy as np
 
 from conversion.columns import contig_codes, genetic_positions, parse_phenotype, parse_sex, positions
+from conversion.info_scores import declared, score_key, score_of_rows, scores_in
 from conversion.plink1 import read_fam
 from conversion.source import SampleTable, VariantTable
 from daskgen.errors import InputError
 from daskgen.inputs.text import as_text, blocks_of_text, columns_of, open_text
 
-__all__ = ["multiallelic", "read_psam", "variant_tables"]
+__all__ = ["multiallelic", "read_psam", "stated_score", "variant_tables"]
 
 _NEEDED = ("CHROM", "POS", "ID", "REF", "ALT")
 _NOT_PHENOTYPES = {"FID", "IID", "SID", "PAT", "MAT", "SEX"}
@@ -76,8 +77,8 @@ def _header(file: TextIO) -> tuple[int, list[str] | None, str]:
     return 1, None, ""
 
 
-def _pvar_columns(path: str) -> Iterator[tuple[int, dict[str, list[str]]]]:
-    """(number of the first line, columns by name) of consecutive blocks of a .pvar."""
+def _pvar_columns(path: str, *more: str) -> Iterator[tuple[int, dict[str, list[str]]]]:
+    """(number of the first line, columns by name) of consecutive blocks of a .pvar. more: further columns."""
     with open_text(path) as file:
         number, header, line = _header(file)
         if header is None:
@@ -93,7 +94,7 @@ def _pvar_columns(path: str) -> Iterator[tuple[int, dict[str, list[str]]]]:
             raise InputError(
                 f"{path}: the header lacks {', '.join(absent)}.", found=" ".join(header), expected=" ".join(_NEEDED)
             )
-        wanted = [name for name in (*_NEEDED, "CM") if name in header]
+        wanted = [name for name in (*_NEEDED, "CM", *more) if name in header]
         for first, text in blocks_of_text(path, file, first=number, start=line):
             columns = columns_of(path, first, text, len(header), names=" ".join(header))
             yield first, {name: columns[header.index(name)] for name in wanted}
@@ -112,9 +113,20 @@ def multiallelic(path: str) -> tuple[int, np.ndarray, np.ndarray]:
     return n_variants, np.array(index, np.int64), np.array(n_alt, np.int64)
 
 
-def variant_tables(path: str) -> Iterator[VariantTable]:
-    """The variants of a .pvar, one row per ALT allele."""
-    for first, columns in _pvar_columns(path):
+def stated_score(path: str) -> str | None:
+    """The key of INFO that holds the quality of imputation in a .pvar; None where it declares none."""
+    lines: list[str] = []
+    with open_text(path) as file:
+        for line in file:
+            if not line.startswith("##"):
+                return score_key(declared(lines)["INFO"]) if "INFO" in line.split() else None
+            lines.append(line)
+    return None
+
+
+def variant_tables(path: str, score: str | None = None) -> Iterator[VariantTable]:
+    """The variants of a .pvar, one row per ALT allele. score: the key of INFO to keep as their info score."""
+    for first, columns in _pvar_columns(path, *([] if score is None else ["INFO"])):
         n_alt = np.fromiter((text.count(",") + 1 for text in columns["ALT"]), np.int64, len(columns["ALT"]))
         names, codes = contig_codes(columns["CHROM"])
         centimorgans = columns.get("CM")
@@ -129,4 +141,5 @@ def variant_tables(path: str) -> Iterator[VariantTable]:
             np.zeros(len(row)) if centimorgans is None else genetic_positions(path, first, centimorgans)[row],
             as_text(columns["ID"])[row],
             allele,
+            None if score is None else score_of_rows(scores_in(columns["INFO"], score), n_alt),
         )

@@ -14,13 +14,14 @@ from itertools import chain
 import numpy as np
 
 from conversion.columns import contig_codes, genetic_positions, parse_phenotype, parse_sex, positions
+from conversion.formats import OpenOptions
 from conversion.source import GenotypeSource, SampleTable, VariantTable
 from daskgen.errors import InputError
 from daskgen.inputs.files import companion, count_lines, file_id, open_binary, read_bytes_into, size_of
 from daskgen.inputs.text import as_text, blocks_of_text, columns_of, open_text
 from daskgen.kernels.genotype_codes import bed_to_packed, packed_width
 
-__all__ = ["BedSource", "read_fam"]
+__all__ = ["BedSource", "open_bed", "read_fam"]
 
 _MAGIC, _VARIANT_MAJOR, _SAMPLE_MAJOR = b"\x6c\x1b", b"\x01", b"\x00"
 HEADER_BYTES = 3
@@ -41,6 +42,7 @@ class BedSource(GenotypeSource):
 
     format = "plink1"
     counted_allele = "A1"
+    reference_is_first = False
     has_dosage = False
 
     @classmethod
@@ -104,6 +106,11 @@ class BedSource(GenotypeSource):
                 bed_to_packed(bed, self.n_samples, out=out[place:end])
                 place = end
         return out
+
+
+def open_bed(path: str, options: OpenOptions) -> BedSource:
+    """The source of the .bed (or prefix) `path`."""
+    return BedSource.of(path, options.sample_file)
 
 
 def check_header(path: str) -> None:

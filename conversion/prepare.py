@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -15,19 +15,17 @@ from conversion.calls import Calls
 from conversion.genomes import Genome, genome_of, roles_of
 from conversion.row_set import RowSet
 from conversion.scan import scan_variants
-from conversion.source import GenotypeSource, SampleTable
+from conversion.source import CallBlock, GenotypeSource, SampleTable
 from conversion.sources import Paths, open_source
 from conversion.view import SourceView
 from daskgen.errors import InputError, UsageError
 from daskgen.inputs.selection import Names, VariantSelection, select_samples
+from daskgen.kernels.dosages import DOSAGE_BITS, HARD_CALL_THRESHOLD
 from daskgen.passes import run_map
 
 __all__ = ["Prepared", "prepare"]
 
 log = logging.getLogger("daskgen.conversion")
-
-# Which allele is the reference if the first (as written in the file's table) is, by counted allele of the format.
-_REFERENCE_IS_FIRST = {"A1": False, "ALT": True}
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,15 +68,44 @@ def prepare(
     split_multiallelic: bool = True,
     dosages: Literal["auto"] | bool = "auto",
     genome: str | os.PathLike[str] = "human",
+    hard_call_threshold: float = HARD_CALL_THRESHOLD,
+    dosage_bits: Literal[16, 8] = 16,
+    hard_calls: bool = True,
+    default_contig: str | None = None,
+    variant_file: str | os.PathLike[str] | None = None,
+    in_order: bool = True,
 ) -> Prepared:
-    """Open the source, read and check its tables, and select; `conversion.genotypes` describes the arguments."""
+    """Open the source, read and check its tables, and select; `conversion.genotypes` describes the arguments.
+
+    in_order: whether files that can only be read from their beginning will do.
+    """
     species = genome_of(genome)
     selection = VariantSelection.of(extract, exclude, contig, region)
-    _check_options(ref, id_style, dosages, maf_min, missing_max)
+    _check_options(ref, id_style, dosages, dosage_bits, maf_min, missing_max)
+    if not 0 <= hard_call_threshold < 0.5:
+        raise UsageError(
+            "hard_call_threshold is out of range.",
+            found=hard_call_threshold,
+            expected="at least 0 and below 0.5: how far a dosage may be from a whole number and still be a call",
+        )
+    if not hard_calls and dosages is False:
+        raise UsageError("hard_calls=False and dosages=False leave nothing to store.")
     samples_path = None if sample_file is None else os.fspath(sample_file)
     opened = open_source(
-        source, format=format, sample_file=samples_path, split_multiallelic=split_multiallelic, dosages=dosages
+        source,
+        format=format,
+        sample_file=samples_path,
+        split_multiallelic=split_multiallelic,
+        dosages=dosages,
+        in_order=in_order,
+        hard_call_threshold=hard_call_threshold,
+        default_contig=default_contig,
+        variant_file=None if variant_file is None else os.fspath(variant_file),
     )
+    if not hard_calls and not opened.has_dosage:
+        raise InputError(
+            f"{opened.path} has hard calls only, so they cannot be left out.", do="leave out --no-hard-calls"
+        )
     if dosages is True and not opened.has_dosage:
         raise InputError(f"{opened.path} has no dosages.", do='dosages="auto" takes the hard calls')
 
@@ -92,7 +119,7 @@ def prepare(
     if index is not None:
         samples = samples.take(index)
 
-    flipped = ref is not None and (ref == "first") != _REFERENCE_IS_FIRST[opened.counted_allele]
+    flipped = ref is not None and (ref == "first") != opened.reference_is_first
     if flipped and opened.has_multiallelic:
         raise InputError(
             f"{opened.path} has variants with several ALT alleles, so REF cannot be the counted allele.",
@@ -105,7 +132,14 @@ def prepare(
         view = SourceView(opened, index, scan.rows, flipped, with_dosage)
     roles = roles_of(species, scan.contigs.names)
     prepared = Prepared(
-        calls=Calls(view, scan.contigs, roles, HaploidSamples.of(samples.sex, species.haploid_sex)),
+        calls=Calls(
+            view,
+            scan.contigs,
+            roles,
+            HaploidSamples.of(samples.sex, species.haploid_sex),
+            dosage_bits,
+            None if hard_calls else hard_call_threshold,
+        ),
         samples=samples,
         genome=species,
         first=first,
@@ -117,11 +151,14 @@ def prepare(
     return prepared
 
 
-def _check_options(ref: Any, id_style: Any, dosages: Any, maf_min: float | None, missing_max: float | None) -> None:
+def _check_options(
+    ref: Any, id_style: Any, dosages: Any, dosage_bits: Any, maf_min: float | None, missing_max: float | None
+) -> None:
     for name, value, allowed in (
         ("ref", ref, (None, "last", "first")),
         ("id_style", id_style, ("iid", "fid_iid")),
         ("dosages", dosages, ("auto", True, False)),
+        ("dosage_bits", dosage_bits, tuple(DOSAGE_BITS)),
     ):
         if value not in allowed:
             raise UsageError(f"{name}={value!r} is not understood.", expected=", ".join(map(repr, allowed)))
@@ -138,9 +175,16 @@ def _filter_by_frequency(prepared: Prepared, maf_min: float | None, missing_max:
     dropped = dict(prepared.dropped)
     n_rare = n_missing = 0
     indices = range(-(-source.n_variants // rows))
-    for index, (rare, missing) in run_map(
-        _frequency_task, indices, prepared.calls, rows, maf_min, missing_max, label="frequencies"
-    ):
+    found: Iterable[tuple[int, Any]]
+    if source.sequential:
+        ranges = [(index * rows, min((index + 1) * rows, source.n_variants)) for index in indices]
+        found = (
+            (index, _rare_and_missing(prepared.calls, index * rows, block, maf_min, missing_max))
+            for index, block in enumerate(prepared.calls.stream(ranges))
+        )
+    else:
+        found = run_map(_frequency_task, indices, prepared.calls, rows, maf_min, missing_max, label="frequencies")
+    for index, (rare, missing) in found:
         keep[index * rows : index * rows + len(rare)] = ~(rare | missing)
         n_missing += int(missing.sum())
         n_rare += int((rare & ~missing).sum())
@@ -165,7 +209,7 @@ def _filter_by_frequency(prepared: Prepared, maf_min: float | None, missing_max:
     table = next(filtered.variant_tables())
     return replace(
         prepared,
-        calls=Calls(filtered, contigs, roles_of(prepared.genome, contigs.names), prepared.calls.haploid),
+        calls=replace(prepared.calls, source=filtered, contigs=contigs, roles=roles_of(prepared.genome, contigs.names)),
         first=[(i, a, b) for i, (a, b) in zip(table.variant_id[:3].tolist(), table.allele[:3].tolist(), strict=True)],
         dropped=dropped,
         all_variants=False,
@@ -177,9 +221,16 @@ def _frequency_task(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(too rare, missing too often) of one block of variants."""
     start, stop = index * rows, min((index + 1) * rows, calls.n_variants)
-    statistics, _ = calls.statistics(start, calls.read(start, stop))
+    return _rare_and_missing(calls, start, calls.read(start, stop), maf_min, missing_max)
+
+
+def _rare_and_missing(
+    calls: Calls, start: int, block: CallBlock, maf_min: float | None, missing_max: float | None
+) -> tuple[np.ndarray, np.ndarray]:
+    statistics, _ = calls.statistics(start, block)
+    n = len(block.packed)
     frequency = statistics["allele_frequency"]
     # A variant that nobody is called at has no frequency, so it is not above any.
-    rare = np.zeros(stop - start, bool) if maf_min is None else ~(np.minimum(frequency, 1 - frequency) >= maf_min)
+    rare = np.zeros(n, bool) if maf_min is None else ~(np.minimum(frequency, 1 - frequency) >= maf_min)
     share_missing = 1 - statistics["n_called"] / calls.source.n_samples
-    return rare, np.zeros(stop - start, bool) if missing_max is None else share_missing > missing_max
+    return rare, np.zeros(n, bool) if missing_max is None else share_missing > missing_max

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from daskgen import config
 from daskgen.errors import InputError, examples
+from daskgen.inputs.files import size_of
 from daskgen.kernels.genotype_codes import packed_width
 
-__all__ = ["GenotypeSource", "SampleTable", "VariantTable", "runs_of"]
+__all__ = ["CallBlock", "GenotypeSource", "SampleTable", "VariantTable", "runs_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +79,8 @@ class VariantTable:
 
     `contig`: int32 index into `contig_names` (of this table only); `position`: int32 base pair;
     `genetic_position`: float64 centimorgan, 0 = unknown; `variant_id`: text; `allele`: text (rows, 2), the second
-    one is counted.
+    one is counted; `info_score`: float32 quality of imputation (INFO or r2), NaN = unknown, None where the source has
+    none of any variant.
     """
 
     contig: np.ndarray
@@ -86,6 +89,7 @@ class VariantTable:
     genetic_position: np.ndarray
     variant_id: np.ndarray
     allele: np.ndarray
+    info_score: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.position)
@@ -99,6 +103,7 @@ class VariantTable:
             genetic_position=self.genetic_position[index],
             variant_id=self.variant_id[index],
             allele=self.allele[index],
+            info_score=None if self.info_score is None else self.info_score[index],
         )
 
     def with_alleles_swapped(self) -> VariantTable:
@@ -106,12 +111,25 @@ class VariantTable:
         return replace(self, allele=self.allele[:, ::-1])
 
 
+class CallBlock(NamedTuple):
+    """Some variants: packed codes uint8, dosages uint16 or None, and the measured info score float32 or None."""
+
+    packed: np.ndarray
+    dosage: np.ndarray | None
+    info: np.ndarray | None = None
+
+
 class GenotypeSource(ABC):
     """Diploid-coded genotypes of `n_samples` at `n_variants`, readable by ranges of variants.
 
     Each row counts one allele of one variant (`VariantTable.allele[:, 1]`); the others of the variant, whatever
     their number, are what it is not. `counted_allele` says which allele of the source that is; `has_multiallelic`
-    whether some rows share a variant.
+    whether some rows share a variant; `has_info_score` whether its tables hold scores, `measures_info` whether
+    `read_calls` measures them, in all samples of the file; `reference_is_first` whether the other allele comes first in
+    the file's order.
+
+    A source is *sequential* where its file can only be read from its beginning (a gzip stream). Then tasks must not
+    call `read...`: `stream` yields the wanted ranges in one pass, in the process that plans the work.
     """
 
     format: str
@@ -121,6 +139,10 @@ class GenotypeSource(ABC):
     n_variants: int
     has_dosage: bool
     has_multiallelic = False
+    has_info_score = False
+    measures_info = False
+    reference_is_first = True
+    sequential = False
 
     @property
     @abstractmethod
@@ -131,6 +153,16 @@ class GenotypeSource(ABC):
     def genotype_files(self) -> tuple[str, ...]:
         """Those of `files` that hold genotypes."""
         return self.files[:1]
+
+    @property
+    def hashed_files(self) -> tuple[str, ...]:
+        """Those of `genotype_files` whose content the tasks hash when they convert all variants."""
+        return self.genotype_files
+
+    @property
+    def genotype_bytes(self) -> int:
+        """Bytes of the files that hold genotypes."""
+        return sum(map(size_of, self.genotype_files))
 
     @property
     def selection_id(self) -> bytes:
@@ -168,6 +200,26 @@ class GenotypeSource(ABC):
     def read_dosage_rows(self, rows: np.ndarray) -> np.ndarray:
         """Dosages of the variants at `rows`."""
         raise InputError(f"{self.path} holds hard calls only, no dosages.")
+
+    def read_calls(self, rows: np.ndarray, out: np.ndarray | None = None) -> CallBlock:
+        """Codes, and dosages where there are any, of the variants at `rows`; the codes in `out` if it is given.
+
+        A format whose codes and dosages come from the same bytes decodes them once here.
+        """
+        packed = self.read_rows(rows)
+        if out is not None:
+            out[...] = packed
+            packed = out
+        return CallBlock(packed, self.read_dosage_rows(rows) if self.has_dosage else None)
+
+    def read_block(self, start: int, stop: int, out: np.ndarray | None = None) -> CallBlock:
+        """The variants [start, stop) as `read_calls` gives them."""
+        return CallBlock(self.read(start, stop, out=out), self.read_dosage(start, stop) if self.has_dosage else None)
+
+    def stream(self, ranges: Iterable[tuple[int, int]]) -> Iterator[CallBlock]:
+        """The blocks of increasing ranges [start, stop) that do not overlap, in one pass through the file."""
+        for start, stop in ranges:
+            yield self.read_block(start, stop)
 
     @property
     def file_row_bytes(self) -> int:

@@ -8,27 +8,17 @@ from collections.abc import Sequence
 from typing import Literal
 
 from conversion.concatenated import concatenate
-from conversion.pgen import PgenSource
-from conversion.plink1 import BedSource
+from conversion.formats import FORMATS, Format, Head, OpenOptions
 from conversion.source import GenotypeSource
 from daskgen.errors import InputError, UsageError, examples
-from daskgen.inputs.files import exists, expand, is_url, open_binary
+from daskgen.inputs.files import exists, expand, is_url
+from daskgen.kernels.dosages import HARD_CALL_THRESHOLD
 
-__all__ = ["FORMATS", "Paths", "open_source"]
+__all__ = ["Paths", "open_source"]
+
+_GZIP = b"\x1f\x8b"
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
-
-FORMATS = {"plink1": (".bed", ".bim", ".fam"), "pgen": (".pgen", ".pvar", ".psam", ".pvar.zst")}
-"""Formats by name, and the endings of their files."""
-
-_SYNONYMS = {"bed": "plink1", "plink": "plink1", "plink2": "pgen"}
-# What other formats begin with, so that they are named in the message.
-_FOREIGN = (
-    (0, b"##fileformat=VCF", "VCF"),
-    (0, b"BCF\x02", "BCF"),
-    (0, b"\x1f\x8b", "a gzip file (perhaps VCF)"),
-    (16, b"bgen", "BGEN"),
-)
 
 
 def open_source(
@@ -38,26 +28,39 @@ def open_source(
     sample_file: str | None = None,
     split_multiallelic: bool = True,
     dosages: Literal["auto"] | bool = "auto",
+    in_order: bool = True,
+    hard_call_threshold: float = HARD_CALL_THRESHOLD,
+    default_contig: str | None = None,
+    variant_file: str | None = None,
 ) -> GenotypeSource:
     """The source that `source` names; several files become one, in the given order.
 
-    format: "plink1" or "pgen", where it should not be told from name and content. sample_file: the .fam or .psam,
-    where it does not lie beside the genotypes under the same name (one for all files). dosages: unless False, several
-    files must all have them or none.
+    format: a name of `FORMATS`, where it should not be told from name and content. sample_file: the .fam, .psam or
+    .sample, where it does not lie beside the genotypes under the same name (one for all files). dosages: unless False,
+    several files must all have them or none. in_order: whether files that can only be read in order will do.
+    hard_call_threshold, default_contig, variant_file: see `conversion.genotypes`.
     Raises InputError for what is not there or cannot be read, UsageError for an unknown format.
     """
-    if format is not None:
-        format = _SYNONYMS.get(format, format)
-        if format not in FORMATS:
-            raise UsageError(f"unknown format {format!r}.", expected=", ".join(FORMATS))
-    samples = None if sample_file is None else os.fspath(sample_file)
-    parts: list[GenotypeSource] = []
-    for path in resolve(source):
-        if (format or recognise(path)) == "plink1":
-            parts.append(BedSource.of(stem_of(path, "plink1"), samples))
-        else:
-            parts.append(PgenSource.of(stem_of(path, "pgen"), samples, split_multiallelic=split_multiallelic))
+    options = OpenOptions(
+        sample_file=None if sample_file is None else os.fspath(sample_file),
+        split_multiallelic=split_multiallelic,
+        dosages=dosages,
+        in_order=in_order,
+        hard_call_threshold=hard_call_threshold,
+        default_contig=default_contig,
+        variant_file=None if variant_file is None else os.fspath(variant_file),
+    )
+    wanted = None if format is None else format_named(format)
+    parts = [(wanted or recognise(path)).open(path, options) for path in resolve(source)]
     return concatenate(parts, need_same_dosage=dosages is not False)
+
+
+def format_named(name: str) -> Format:
+    """The format of that name or synonym. UsageError if there is none."""
+    for format in FORMATS.values():
+        if name == format.name or name in format.synonyms:
+            return format
+    raise UsageError(f"unknown format {name!r}.", expected=", ".join(FORMATS))
 
 
 def resolve(source: Paths) -> list[str]:
@@ -76,12 +79,13 @@ def resolve(source: Paths) -> list[str]:
         return [path for item in _items(braces[1], text) for path in resolve(head + item + tail)]
     if re.search(r"[*?\[]", text) and not exists(text):
         found = expand(text)
-        genotypes = [path for path in found if path.endswith((".bed", ".pgen"))]
+        endings = tuple(ending for format in FORMATS.values() for ending in format.genotype_endings)
+        genotypes = [path for path in found if path.endswith(endings)]
         if not genotypes:
             raise InputError(
                 f"no genotype file matches {text}.",
                 found=examples(found) if found else "no file at all",
-                expected="files that end in .bed or .pgen",
+                expected=f"files that end in {', '.join(endings)}",
             )
         return genotypes
     return [text]
@@ -102,56 +106,57 @@ def _items(inside: str, pattern: str) -> list[str]:
     return items
 
 
-def stem_of(path: str, format: str) -> str:
-    """The path without the ending of one of the format's files; the genotype file itself stays as it is."""
-    for ending in FORMATS[format][1:]:
-        if path.endswith(ending):
-            return path.removesuffix(ending)
-    return path
+def recognise(path: str) -> Format:
+    """The format of the file, folder or prefix `path`, by name and content.
 
-
-def recognise(path: str) -> str:
-    """The format of the file or prefix `path`, by name and content.
-
-    Raises InputError where there is nothing, two file sets share the prefix, or the file is of another kind.
+    Raises InputError where there is nothing, two file sets share the prefix, or the file is of no format.
     """
-    for format, endings in FORMATS.items():
-        if path.endswith(endings):
+    for format in FORMATS.values():
+        if format.folder is not None and format.folder(path):
             return format
     if exists(path):
         return _by_content(path)
-    there = [format for format, endings in FORMATS.items() if exists(path + endings[0])]
+    for format in FORMATS.values():
+        # One of the companions names the set too; a message about what is missing is the format's own.
+        if path.endswith(format.endings):
+            return format
+    sets = [format for format in FORMATS.values() if format.prefix]
+    there = [format for format in sets if exists(path + format.endings[0])]
     if len(there) == 1:
         return there[0]
     if there:
         raise InputError(
-            f"{path} is the prefix of a .bed and of a .pgen.",
-            do="name one of the files, or give format='plink1' or 'pgen'",
+            f"{path} is the prefix of a {' and of a '.join(format.endings[0] for format in there)}.",
+            do=f"name one of the files, or give format={' or '.join(repr(format.name) for format in there)}",
         )
     raise InputError(
-        f"{path}: there is no such file, and no {path}.bed or {path}.pgen.",
+        f"{path}: there is no such file, and no {' or '.join(path + format.endings[0] for format in sets)}.",
         do="check the path; workers must see it under the same name",
     )
 
 
-def _by_content(path: str) -> str:
-    with open_binary(path) as file:
-        start = file.read(20)
-    if start[:2] == b"\x6c\x1b":
-        kind = "plink1" if start[2:3] in (b"\x00", b"\x01") else "pgen"
-        raise InputError(
-            f"{path} holds {'PLINK 1' if kind == 'plink1' else 'PLINK 2'} genotypes under a name that hides it.",
-            do=f"give it the ending {FORMATS[kind][0]}, beside {' and '.join(FORMATS[kind][1:3])} of the same name",
-        )
-    for offset, magic, name in _FOREIGN:
-        if start[offset:].startswith(magic):
+def _by_content(path: str) -> Format:
+    """The format of a file. A file set is known by its names: its genotype file may be damaged and say nothing."""
+    for format in FORMATS.values():
+        if format.needs_name and path.endswith(format.endings):
+            return format
+    head = Head.of(path)
+    for format in FORMATS.values():
+        if format.recognise is None or not format.recognise(head):
+            continue
+        if format.needs_name:
+            genotypes, *companions = format.endings
             raise InputError(
-                f"{path} is {name}, which this version does not read.",
-                expected=".bed/.bim/.fam or .pgen/.pvar/.psam",
-                do="plink2 --make-pgen makes a .pgen of it (with dosages: see its dosage= modifier)",
+                f"{path} holds {format.title} genotypes under a name that hides it.",
+                do=f"give it the ending {genotypes}, beside {' and '.join(companions[:2])} of the same name",
             )
+        return format
+    for format in FORMATS.values():
+        # The format's own reader says best what is wrong with a file that has its name.
+        if path.endswith(format.endings):
+            return format
     raise InputError(
         f"{path} is not a genotype file that is known.",
-        found=f"it begins with {start[:4].hex(' ') or 'nothing'}",
-        expected=".bed/.bim/.fam or .pgen/.pvar/.psam",
+        found=f"it begins with {head.raw[:4].hex(' ') or 'nothing'}{', a gzip file' * head.raw.startswith(_GZIP)}",
+        expected=", ".join(format.title for format in FORMATS.values() if not format.refused),
     )

@@ -14,14 +14,18 @@ import numpy as np
 
 from conversion.allele_statistics import STATISTICS
 from conversion.calls import Calls
-from conversion.source import VariantTable
+from conversion.source import GenotypeSource, VariantTable
 from daskgen import config
 from daskgen.stores import Stage
-from daskgen.stores.genotype_layout import COLUMNS
+from daskgen.stores.genotype_layout import COLUMNS, INFO_SCORE
 
-__all__ = ["VARIANT_COLUMNS", "StatisticsFile", "write_variant_columns"]
+__all__ = ["StatisticsFile", "variant_columns", "write_variant_columns"]
 
-VARIANT_COLUMNS = tuple(name for name, _, dims in COLUMNS if dims[0] == "variants")
+
+def variant_columns(source: GenotypeSource) -> tuple[str, ...]:
+    """The columns of the variants that a store of this source has."""
+    always = tuple(name for name, _, dims in COLUMNS if dims[0] == "variants")
+    return (*always, INFO_SCORE[0]) if source.has_info_score else always
 
 
 class StatisticsFile:
@@ -51,7 +55,7 @@ class StatisticsFile:
 
 
 def write_variant_columns(stage: Stage, calls: Calls, statistics: StatisticsFile) -> None:
-    """Write the groups of `stage` (VARIANT_COLUMNS, cut along the variants) that are not there yet."""
+    """Write the groups of `stage` (`variant_columns`, cut along the variants) that are not there yet."""
     if not (pending := set(stage.pending)):
         return
     edges = [stage.target.ranges(index)["variants"] for index in range(stage.n_groups)]
@@ -69,6 +73,8 @@ def write_variant_columns(stage: Stage, calls: Calls, statistics: StatisticsFile
             "variant_ploidy_class": calls.ploidy_class(rows.start, rows.stop),
             **{f"variant_{name}": records[name] for name in STATISTICS.names or ()},
         }
+        if table.info_score is not None:
+            columns[INFO_SCORE[0]] = table.info_score
         stage.target.write(index, columns)
 
 
@@ -90,6 +96,8 @@ def joined(tables: list[VariantTable]) -> VariantTable:
     """Consecutive tables as one, without their contigs (which `ContigRuns` has for all variants)."""
     if len(tables) == 1:
         return tables[0]
-    names = ("position", "genetic_position", "variant_id", "allele")
+    names = ["position", "genetic_position", "variant_id", "allele"]
+    if tables[0].info_score is not None:
+        names.append("info_score")
     columns = {name: np.concatenate([getattr(table, name) for table in tables]) for name in names}
     return VariantTable(contig=np.zeros(len(columns["position"]), np.int32), contig_names=("",), **columns)

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, cast
 from daskgen.errors import InputError, MissingPackageError
 from daskgen.inputs.files import open_binary
 
-__all__ = ["line_blocks", "open_unpacked"]
+__all__ = ["inflater", "line_blocks", "open_unpacked"]
 
 BLOCK_BYTES = 8 << 20
 """Text that is parsed at a time: some 150,000 lines. Larger blocks are mapped anew each time, which costs more."""
@@ -86,7 +86,7 @@ class _Plain:
             ) from error
 
 
-def _inflater() -> Any:
+def inflater() -> Any:
     """The module that unpacks gzip: isal (of the extra "formats"), which needs a third of zlib's time, or zlib."""
     try:
         return importlib.import_module("isal.isal_zlib")
@@ -116,7 +116,7 @@ def open_unpacked(path: str) -> Iterator[_Inflated | _Plain]:
         first = raw.read(6)
         raw.seek(0)
         if first[:2] == b"\x1f\x8b":
-            inflate = _inflater()
+            inflate = inflater()
             yield _Inflated(path, raw, lambda: inflate.decompressobj(31), (zlib.error, inflate.error))
         elif first[:3] == b"BZh":
             yield _Inflated(path, raw, bz2.BZ2Decompressor, (OSError,))

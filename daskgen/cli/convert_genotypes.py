@@ -17,8 +17,15 @@ EXAMPLE = "daskgen convert genotypes cohort.bed --out cohort.zarr"
 
 @click.command("genotypes", epilog=example(EXAMPLE))
 @click.argument("source", nargs=-1, required=True)
-@click.option("--format", "file_format", metavar="NAME", help="plink1 or pgen. Default: by the name of the file.")
-@click.option("--sample-file", metavar="FILE", help="The .fam or .psam file, where it is not beside the source.")
+@click.option(
+    "--format",
+    "file_format",
+    metavar="NAME",
+    help="plink1, pgen, bgen, vcf, vcf_zarr, gen or text. Default: by name and content of the file.",
+)
+@click.option(
+    "--sample-file", metavar="FILE", help="The .fam, .psam or .sample file, where it is not beside the source."
+)
 @click.option(
     "--ref",
     type=click.Choice(["last", "first"]),
@@ -35,6 +42,24 @@ EXAMPLE = "daskgen convert genotypes cohort.bed --out cohort.zarr"
     show_default=True,
     help="Keep dosages: where there are any, required, or hard calls only.",
 )
+@click.option(
+    "--hard-call-threshold",
+    type=click.FloatRange(0, 0.5, max_open=True),
+    metavar="X",
+    help="How far from 0, 1 or 2 a dosage may be and still be a call, where the source has no calls. Default: 0.1.",
+)
+@click.option(
+    "--dosage-bits",
+    type=click.Choice(["16", "8"]),
+    default="16",
+    show_default=True,
+    help="Precision of dosages: steps of 1/16384, or of 1/256, which take less room.",
+)
+@click.option("--hard-calls/--no-hard-calls", default=True, help="Store hard calls too, or dosages only.")
+@click.option(
+    "--default-contig", metavar="NAME", help="Contig of variants for which the source names none. Default: 0."
+)
+@click.option("--variant-file", metavar="FILE", help="Map of a text matrix: marker, contig, position[, alleles].")
 @click.option(
     "--id-style",
     type=click.Choice(["iid", "fid_iid"]),
@@ -65,6 +90,11 @@ def command(
     selection: dict[str, Any],
     split_multiallelic: bool,
     dosages: str,
+    hard_call_threshold: float | None,
+    dosage_bits: str,
+    hard_calls: bool,
+    default_contig: str | None,
+    variant_file: str | None,
     genome: str,
     chunk_mb: float | None,
     compression: str,
@@ -74,21 +104,34 @@ def command(
 ) -> None:
     """Convert genotype files to a Zarr store.
 
-    SOURCE is a .bed or .pgen file (its .bim/.fam or .pvar/.psam beside it), several of them with the same samples,
-    or a pattern such as "chr{1:22}.bed". The first variants are printed with the allele that is counted.
+    SOURCE is a .bed or .pgen file (its .bim/.fam or .pvar/.psam beside it), VCF, BCF, VCF Zarr, BGEN, GEN or a text
+    matrix of 0, 1, 2; several files with the same samples, or a pattern such as "chr{1:22}.bgen". The first variants
+    are printed with the allele that is counted.
     """
     import conversion
 
     options: dict[str, Any] = {
         "split_multiallelic": split_multiallelic,
         "dosages": {"auto": "auto", "yes": True, "no": False}[dosages],
+        "dosage_bits": int(dosage_bits),
+        "hard_calls": hard_calls,
         "genome": genome,
         "compression": compression,
         "id_style": id_style,
         "dry_run": dry_run,
         "force": settings.force,
         "resume": settings.resume,
-        **pick_given({"format": file_format, "sample_file": sample_file, "ref": ref, "chunk_mb": chunk_mb}),
+        **pick_given(
+            {
+                "format": file_format,
+                "sample_file": sample_file,
+                "ref": ref,
+                "chunk_mb": chunk_mb,
+                "hard_call_threshold": hard_call_threshold,
+                "default_contig": default_contig,
+                "variant_file": variant_file,
+            }
+        ),
         **selection,
     }
     with Run("convert genotypes", settings, resumable=True) as run:

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["array_lines", "call_line", "genotype_lines", "labelled", "length", "provenance_lines"]
+__all__ = [
+    "aligned",
+    "array_lines",
+    "call_line",
+    "contig_line",
+    "genotype_lines",
+    "labelled",
+    "length",
+    "provenance_lines",
+]
 
 LABEL = 11  # width of the first column
+MANY_ARRAYS = 24  # more than fit on a screen beside the rest
 
 
 def labelled(label: str, text: str) -> str:
@@ -21,17 +33,10 @@ def length(group: Any, name: str) -> int:
 
 def genotype_lines(group: Any) -> list[str]:
     """Samples, variants by contig, calls and counted allele of a genotype store."""
-    import numpy as np
-
-    from daskgen.stores.reader import read_text
-
     n_variants = length(group, "variant_id")
-    contigs = read_text(group, "contig_id").tolist()
-    per_contig = np.bincount(group["variant_contig"][...], minlength=len(contigs))
-    named = [f"{name} ({count:,})" for name, count in zip(contigs, per_contig.tolist(), strict=True) if count]
     lines = [
         labelled("Samples", f"{length(group, 'sample_id'):,}{_sexes(group)}"),
-        labelled("Variants", f"{n_variants:,} on {len(named)} contig{'s' * (len(named) != 1)}: {_few(named, 8)}"),
+        contig_line(group, n_variants),
         call_line(group),
     ]
     if n_variants:
@@ -39,8 +44,25 @@ def genotype_lines(group: Any) -> list[str]:
         first = [f"{name} {pair[1]} (not {pair[0]})" for name, pair in zip(names, alleles, strict=True)]
         lines.append(labelled("Counted", f"{group.attrs.get('counted_allele', 'allele 1')}: {', '.join(first)}"))
     if "call_dosage" in group:
-        lines.append(labelled("Dosages", "beside the hard calls"))
+        alone = "call_genotype_packed" not in group
+        lines.append(labelled("Dosages", "without hard calls" if alone else "beside the hard calls"))
     return lines
+
+
+def contig_line(group: Any, n_variants: int) -> str:
+    """Variants, and how many are on which contig where that is known."""
+    import numpy as np
+
+    from daskgen.stores.reader import read_text
+
+    if "variant_contig" not in group:
+        return labelled("Variants", f"{n_variants:,}, positions not known")
+
+    contigs = read_text(group, "contig_id").tolist()
+    codes = group["variant_contig"][...]
+    per_contig = np.bincount(codes[codes >= 0], minlength=len(contigs))
+    named = [f"{name} ({count:,})" for name, count in zip(contigs, per_contig.tolist(), strict=True) if count]
+    return labelled("Variants", f"{n_variants:,} on {len(named)} contig{'s' * (len(named) != 1)}: {_few(named, 8)}")
 
 
 def call_line(group: Any) -> str:
@@ -90,10 +112,16 @@ def provenance_lines(group: Any) -> list[str]:
     return lines
 
 
-def array_lines(group: Any) -> list[str]:
-    """One line per array: name, dimensions, shape, type, chunks."""
+def array_lines(group: Any, *, whole: bool = True) -> list[str]:
+    """One line per array: name, dimensions, shape, type, chunks. Names only where they are many, unless `whole`."""
+    arrays = sorted(group.arrays())
+    if len(arrays) > MANY_ARRAYS and not whole:
+        names = textwrap.wrap(", ".join(name for name, _ in arrays), 100)
+        return [labelled("" if i else "Arrays", line) for i, line in enumerate(names)] + [
+            labelled("", "(-v: their dimensions, shapes and types)")
+        ]
     rows = [("array", "dimensions", "shape", "type", "chunk", "shard")]
-    for name, array in sorted(group.arrays()):
+    for name, array in arrays:
         dims = getattr(array.metadata, "dimension_names", None) or ()
         rows.append(
             (
@@ -105,8 +133,13 @@ def array_lines(group: Any) -> list[str]:
                 _shape(array.shards) if array.shards else "",
             )
         )
+    return aligned(rows)
+
+
+def aligned(rows: Sequence[Sequence[str]], indent: str = "") -> list[str]:
+    """Rows of words as lines, each column as wide as its widest word."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return [indent + "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _shape(shape: tuple[int, ...]) -> str:

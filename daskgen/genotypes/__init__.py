@@ -20,18 +20,19 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from daskgen.errors import UsageError
 from daskgen.genotypes.operator import GenotypeOperator
 from daskgen.genotypes.pca import principal_components, project_components
 from daskgen.genotypes.reader import Genotypes
 from daskgen.genotypes.selection import Selection, select
 from daskgen.genotypes.source import open_source
 from daskgen.genotypes.stats import sample_statistics, variant_statistics
+from daskgen.inputs.arguments import known_arguments
 from daskgen.stores import StoreLike
 
 __all__ = ["GenotypeOperator", "operator", "pca", "sample_stats", "variant_stats"]
 
 
+@known_arguments(*Selection.__dataclass_fields__)
 def operator(
     genotypes: Genotypes,
     *,
@@ -77,7 +78,7 @@ def operator(
     """
     view = select(
         open_source(genotypes),
-        _selection(selection),
+        Selection(**selection),
         dosage=dosage,
         scale=scale,
         alpha=alpha,
@@ -86,6 +87,7 @@ def operator(
     return GenotypeOperator(view, weights=weights, components=components, memory_limit=memory_limit, cache=cache)
 
 
+@known_arguments(*Selection.__dataclass_fields__)
 def pca(
     genotypes: Genotypes,
     n: int = 20,
@@ -143,7 +145,7 @@ def pca(
     Where `max_passes` did not do, a warning is logged and the result's attribute `converged` is False.
     """
     source = open_source(genotypes)
-    view = select(source, _selection(selection), dosage=dosage, scale=scale, memory_limit=memory_limit)
+    view = select(source, Selection(**selection), dosage=dosage, scale=scale, memory_limit=memory_limit)
     products = GenotypeOperator(view, memory_limit=memory_limit, cache=cache)
     other = None if project is None else open_source(project)
     result = principal_components(
@@ -164,6 +166,7 @@ def pca(
     ).assign_coords(projected_sample_id=("projected_sample", other.sample_id))
 
 
+@known_arguments(*Selection.__dataclass_fields__)
 def variant_stats(genotypes: Genotypes, *, dosage: str | bool = "auto", **selection: Any) -> xr.Dataset:
     """Counts, allele frequency, missingness and Hardy-Weinberg test per variant; lazy (a Dask-backed Dataset).
 
@@ -175,9 +178,10 @@ def variant_stats(genotypes: Genotypes, *, dosage: str | bool = "auto", **select
     Conventions are plink2's. `dosage` and selections as in `operator`.
     """
     source = open_source(genotypes)
-    return variant_statistics(source, select(source, _selection(selection), dosage=dosage))
+    return variant_statistics(source, select(source, Selection(**selection), dosage=dosage))
 
 
+@known_arguments(*Selection.__dataclass_fields__)
 def sample_stats(genotypes: Genotypes, **selection: Any) -> xr.Dataset:
     """Calls by code, call rate, heterozygosity and inbreeding coefficient F per sample.
 
@@ -185,12 +189,4 @@ def sample_stats(genotypes: Genotypes, **selection: Any) -> xr.Dataset:
     1 - 2 p (1 - p), N called autosomal variants (plink2 --het). Two passes. Selections as in `operator`.
     """
     source = open_source(genotypes)
-    return sample_statistics(source, select(source, _selection(selection), dosage=False))
-
-
-def _selection(arguments: Mapping[str, Any]) -> Selection:
-    known = Selection.__dataclass_fields__
-    unknown = [name for name in arguments if name not in known]
-    if unknown:
-        raise UsageError(f"unknown argument {unknown[0]!r}.", expected=", ".join(known))
-    return Selection(**arguments)
+    return sample_statistics(source, select(source, Selection(**selection), dosage=False))

@@ -112,11 +112,19 @@ class GenotypeOperator:
             return (weight / counted).astype(np.float32)
         return (self._member * weight[:, None] / counted).astype(np.float32)
 
+    def _combined(self, combination: np.ndarray) -> np.ndarray:
+        """float32 (variants,): the weights of sum_g f_g K_g."""
+        factors = np.asarray(combination, np.float64)
+        if self._member is None or factors.shape != (self._member.shape[1],):
+            raise InputError("a combination needs a factor for each component.", found=factors.shape)
+        return (self._weights32 @ factors).astype(np.float32)
+
     # -- products ------------------------------------------------------------------------------------------
-    def kv(self, vectors: np.ndarray, *, label: str = "K V") -> np.ndarray:
+    def kv(self, vectors: np.ndarray, *, combination: np.ndarray | None = None, label: str = "K V") -> np.ndarray:
         """K V for V (n_samples, r): float64 (n_samples, r), or (components, n_samples, r) with components.
 
-        float32 inside a block of variants and a tile of samples, float64 across them. One pass.
+        combination: (components,) factors f; the result is then sum_g f_g K_g V, (n_samples, r), for the price of one
+        component. float32 inside a block of variants and a tile of samples, float64 across them. One pass.
         """
         v, flat = self._columns(vectors, self.n_samples)
         self.plan(v.shape[1]).check()
@@ -127,7 +135,7 @@ class GenotypeOperator:
             len(self.bounds),
             self.view,
             self.bounds,
-            self._weights32,
+            self._weights32 if combination is None else self._combined(combination),
             planes,
             self._budget(v.shape[1]),
             self.tile,

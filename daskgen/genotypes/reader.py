@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import dask.array as da
 import numpy as np
@@ -20,33 +20,12 @@ from dask.tokenize import tokenize
 from daskgen.errors import InputError, StoreError
 from daskgen.kernels import genotype_codes as codes
 from daskgen.stores import Location, StoreLike, open_group
+from daskgen.stores.decoded import GenotypeReader
 
 __all__ = ["DatasetReader", "GenotypeReader", "Genotypes", "StoreReader", "open_reader"]
 
 Genotypes = StoreLike | xr.Dataset
 """What functions on genotypes accept: a store's path, or a Dataset (opened store, opened file, or any other)."""
-
-
-@runtime_checkable
-class GenotypeReader(Protocol):
-    """Reads ranges of variants. `reader_id` names the content (for caches); chunks are `rows_per_chunk` variants."""
-
-    @property
-    def n_variants(self) -> int: ...
-    @property
-    def n_samples(self) -> int: ...
-    @property
-    def has_dosage(self) -> bool: ...
-    @property
-    def rows_per_chunk(self) -> int: ...
-    @property
-    def reader_id(self) -> str: ...
-
-    def read(self, start: int, stop: int) -> np.ndarray:
-        """Packed codes, uint8 (stop - start, ceil(n_samples / 4))."""
-
-    def read_dosage(self, start: int, stop: int) -> np.ndarray:
-        """Dosages, uint16 (stop - start, n_samples)."""
 
 
 _groups: dict[tuple[str, str], zarr.Group] = {}
@@ -55,7 +34,10 @@ _lock = threading.Lock()
 
 @dataclass(frozen=True)
 class StoreReader:
-    """Reads a genotypes store. Workers open it themselves and compare its id."""
+    """Reads a genotypes store. Workers open it themselves and compare its id.
+
+    `call_threshold`: None where the store has hard calls; else calls are the dosages that are so near to 0, 1 or 2.
+    """
 
     url: str
     store_id: str
@@ -63,20 +45,24 @@ class StoreReader:
     n_samples: int
     has_dosage: bool
     rows_per_chunk: int
+    call_threshold: float | None = None
 
     @classmethod
     def open(cls, path: StoreLike | Location) -> StoreReader:
         location = Location.of(path)
         group = open_group(location, "genotypes")
-        packed = group["call_genotype_packed"]
-        assert isinstance(packed, zarr.Array)
+        has_calls = "call_genotype_packed" in group
+        stored = group["call_genotype_packed" if has_calls else "call_dosage"]
+        assert isinstance(stored, zarr.Array)
+        threshold = stored.attrs.get("hard_call_threshold", codes.HARD_CALL_THRESHOLD)
         return cls(
             location.url,
             str(group.attrs["store_id"]),
-            packed.shape[0],
+            stored.shape[0],
             int(group.attrs["n_samples"]),  # type: ignore[call-overload]
             "call_dosage" in group,
-            (packed.shards or packed.chunks)[0],
+            (stored.shards or stored.chunks)[0],
+            None if has_calls else float(threshold),  # type: ignore[arg-type]
         )
 
     @property
@@ -103,6 +89,8 @@ class StoreReader:
         return array
 
     def read(self, start: int, stop: int) -> np.ndarray:
+        if self.call_threshold is not None:
+            return codes.call_dosages(self.read_dosage(start, stop), self.call_threshold)
         return np.asarray(self._array("call_genotype_packed")[start:stop])
 
     def read_dosage(self, start: int, stop: int) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Dosages: expected numbers of alleles between 0 and 2, stored as uint16 in steps of 1/16384, with 65535 missing.
 
-The step is that of PLINK 2's .pgen files, so a dosage read from there is stored without loss.
+The step is that of PLINK 2's .pgen files, so a dosage read from there is stored without loss. A hard call is the whole
+number that a dosage is near to, and missing where it is near to none.
 """
 
 from __future__ import annotations
@@ -10,16 +11,34 @@ import numpy.typing as npt
 from numba import types
 
 from daskgen.errors import InputError
-from daskgen.kernels.compile import input_array, kernel, output_array
-from daskgen.kernels.genotype_layout import as_input, check_positions
+from daskgen.kernels.compile import helper, input_array, kernel, output_array
+from daskgen.kernels.genotype_layout import MISSING, as_input, as_output, check_positions, packed_width
+from daskgen.kernels.words import load_uint32
 
-__all__ = ["DOSAGE_MISSING", "DOSAGE_SCALE", "dequantise_dosage", "dosage_moments", "quantise_dosage"]
+__all__ = [
+    "DOSAGE_BITS",
+    "DOSAGE_MISSING",
+    "DOSAGE_SCALE",
+    "HARD_CALL_THRESHOLD",
+    "call_dosages",
+    "dequantise_dosage",
+    "dosage_moments",
+    "furthest_steps",
+    "join_codes",
+    "quantise_dosage",
+    "round_dosage",
+]
 
 Alleles = npt.NDArray[np.float32]
 Steps = npt.NDArray[np.uint16]
+Bytes = npt.NDArray[np.uint8]
 
 DOSAGE_SCALE = 16384
 DOSAGE_MISSING = 65535
+HARD_CALL_THRESHOLD = 0.1
+"""How far from a whole number a dosage may be and still be a call: PLINK 2's default."""
+DOSAGE_BITS = {16: 1, 8: DOSAGE_SCALE // 256}
+"""Precision of dosages -> steps of 1/16384 in one of its own: 16 keeps every step, 8 keeps 1/256 of an allele."""
 
 _MOST = 2 * DOSAGE_SCALE
 
@@ -119,3 +138,66 @@ def _moments(
         n_called[variant] = called
         total[variant] = steps / DOSAGE_SCALE
         total_of_squares[variant] = squares / DOSAGE_SCALE**2
+
+
+def call_dosages(dosage: npt.ArrayLike, threshold: float = HARD_CALL_THRESHOLD, out: Bytes | None = None) -> Bytes:
+    """The hard calls of dosages uint16 (variants, samples), packed: uint8 (variants, ceil(samples / 4)).
+
+    A dosage at most `threshold` (alleles, 0 to 0.4999) away from 0, 1 or 2 is that call, any other is missing, as in
+    PLINK 2 (``--hard-call-threshold``). ValueError for a threshold out of range.
+    """
+    rows = as_input(dosage, np.uint16, "dosage", (None, None))
+    packed = as_output(out, np.uint8, (rows.shape[0], packed_width(rows.shape[1])))
+    _call(rows, furthest_steps(threshold), packed)
+    return packed
+
+
+def furthest_steps(threshold: float) -> int:
+    """`threshold` in whole steps: how far from a whole number a call may be. ValueError where it is out of range."""
+    if not 0 <= threshold < 0.5:
+        raise ValueError(f"threshold must be at least 0 and below 0.5, it is {threshold}")
+    # 0.1 is not exact in binary: without the small surplus a distance that equals the threshold might be beyond it.
+    return int(threshold * DOSAGE_SCALE * (1 + 2.0**-44))
+
+
+@kernel(types.void(input_array(types.uint16, 2), types.int64, output_array(types.uint8, 2)))
+def _call(dosage: Steps, furthest: int, packed: Bytes) -> None:
+    n_variants, n_samples = dosage.shape
+    # One code a byte first, in a loop without branches that runs as vectors; the end of the row stays missing.
+    codes = np.full(4 * packed.shape[1], MISSING, np.uint8)
+    far, half, most = np.int32(furthest), np.int32(DOSAGE_SCALE // 2), np.int32(_MOST)
+    for variant in range(n_variants):
+        for sample in range(n_samples):
+            steps = np.int32(dosage[variant, sample])
+            nearest = (steps + half) >> np.int32(14)  # DOSAGE_SCALE is 2**14
+            distance = abs(steps - (nearest << np.int32(14)))
+            is_call = (distance <= far) & (steps <= most)
+            codes[sample] = np.uint8(nearest if is_call else np.int32(MISSING))
+        for b in range(packed.shape[1]):
+            packed[variant, b] = join_codes(load_uint32(codes, 4 * b))
+
+
+@helper
+def join_codes(four: np.uint32) -> np.uint32:
+    """Four codes, one in each byte of a word, as one packed byte."""
+    four = (four | (four >> np.uint32(6))) & np.uint32(0x000F000F)
+    return (four | (four >> np.uint32(12))) & np.uint32(0xFF)
+
+
+def round_dosage(dosage: Steps, bits: int) -> Steps:
+    """Round C-contiguous dosages uint16 to `bits` (a key of DOSAGE_BITS), in place, and return them; halves go up.
+
+    With 8 bits a dosage is a multiple of 1/256: it is off by at most 1/512 of an allele, and takes less room when it
+    is compressed. Whole numbers stay what they are.
+    """
+    step = DOSAGE_BITS[bits]
+    if step > 1:
+        _round(dosage.reshape(-1), step)
+    return dosage
+
+
+@kernel(types.void(output_array(types.uint16, 1), types.int64))
+def _round(dosage: Steps, step: int) -> None:
+    for i in range(dosage.size):
+        rounded = (np.int64(dosage[i]) + step // 2) // step * step
+        dosage[i] = np.uint16(dosage[i] if dosage[i] == DOSAGE_MISSING else rounded)

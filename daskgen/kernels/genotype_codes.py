@@ -24,11 +24,16 @@ from numba import types
 from daskgen.errors import InputError
 from daskgen.kernels.compile import helper, input_array, kernel, output_array
 from daskgen.kernels.dosages import (
+    DOSAGE_BITS,
     DOSAGE_MISSING,
     DOSAGE_SCALE,
+    HARD_CALL_THRESHOLD,
+    call_dosages,
     dequantise_dosage,
     dosage_moments,
+    join_codes,
     quantise_dosage,
+    round_dosage,
 )
 from daskgen.kernels.genotype_counts import count_codes, count_codes_per_sample
 from daskgen.kernels.genotype_layout import (
@@ -43,10 +48,13 @@ from daskgen.kernels.genotype_layout import (
 from daskgen.kernels.words import load_uint32, store_uint32
 
 __all__ = [
+    "DOSAGE_BITS",
     "DOSAGE_MISSING",
     "DOSAGE_SCALE",
+    "HARD_CALL_THRESHOLD",
     "MISSING",
     "bed_to_packed",
+    "call_dosages",
     "count_codes",
     "count_codes_per_sample",
     "dequantise_dosage",
@@ -56,6 +64,7 @@ __all__ = [
     "packed_to_bed",
     "packed_width",
     "quantise_dosage",
+    "round_dosage",
     "sample_mask",
     "subset_samples",
     "unpack",
@@ -152,7 +161,7 @@ def _pack(codes: Bytes, packed: Bytes) -> bool:
             negative = (four >> np.uint32(7)) & np.uint32(0x01010101)  # the sign of each, in its lowest bit
             negative = (negative << np.uint32(8)) - negative  # and now in all its bits
             strange |= four & ~negative & np.uint32(0x7C7C7C7C)
-            packed[variant, b] = _join((four | negative) & np.uint32(0x03030303))
+            packed[variant, b] = join_codes((four | negative) & np.uint32(0x03030303))
         if n_full < packed.shape[1]:
             last = 0xFF
             for sample in range(4 * n_full, n_samples):
@@ -162,13 +171,6 @@ def _pack(codes: Bytes, packed: Bytes) -> bool:
                 last ^= (MISSING ^ min(code, MISSING)) << (2 * (sample - 4 * n_full))
             packed[variant, n_full] = last
     return strange == 0
-
-
-@helper
-def _join(four: np.uint32) -> np.uint32:
-    """Four codes, one in each byte of a word, as one packed byte."""
-    four = (four | (four >> np.uint32(6))) & np.uint32(0x000F000F)
-    return (four | (four >> np.uint32(12))) & np.uint32(0xFF)
 
 
 @helper
@@ -280,7 +282,7 @@ def _subset_samples(packed: Bytes, samples: Index, chosen: Bytes) -> None:
         for column in range(samples.size):
             picked[column] = row[np.uint64(samples[column])]
         for b in range(chosen.shape[1]):
-            chosen[variant, b] = _join(load_uint32(picked, 4 * b))
+            chosen[variant, b] = join_codes(load_uint32(picked, 4 * b))
 
 
 def sample_mask(included: npt.ArrayLike, n_samples: int) -> Bytes:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from daskgen.stores.copying import CopiedColumns, StageCopy
 from daskgen.stores.layout import ChunkLayout, column_layout, n_objects, row_layout
 from daskgen.stores.location import Location, StoreLike
-from daskgen.stores.reader import open_dataset, open_group
+from daskgen.stores.reader import open_dataset, open_group, reopen_array
 from daskgen.stores.result import write_result
 from daskgen.stores.run_key import FORMAT, RunKey
 from daskgen.stores.schema import SCHEMAS
@@ -17,9 +18,11 @@ __all__ = [
     "SCHEMAS",
     "ArrayPlan",
     "ChunkLayout",
+    "CopiedColumns",
     "Location",
     "RunKey",
     "Stage",
+    "StageCopy",
     "StageTarget",
     "StoreLike",
     "StoreWriter",
@@ -27,6 +30,7 @@ __all__ = [
     "n_objects",
     "open_dataset",
     "open_group",
+    "reopen_array",
     "row_layout",
     "verify",
     "write_result",

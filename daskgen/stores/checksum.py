@@ -5,7 +5,7 @@ from __future__ import annotations
 import google_crc32c
 import numpy as np
 
-__all__ = ["block_checksum"]
+__all__ = ["block_checksum", "text_checksum"]
 
 
 def block_checksum(block: np.ndarray) -> int:
@@ -14,9 +14,12 @@ def block_checksum(block: np.ndarray) -> int:
     The value depends on the content and shape order only, not on compression, chunks or endianness of the file.
     """
     if block.dtype.kind in "TOU":
-        text = "\0".join(block.ravel().tolist())
-        data = np.frombuffer(text.encode() + b"\0", dtype=np.uint8) if block.size else np.empty(0, np.uint8)
-    else:
-        little = block.dtype.newbyteorder("<")
-        data = np.ascontiguousarray(block, dtype=little).reshape(-1).view(np.uint8)
+        return text_checksum(block.ravel().tolist())
+    little = block.dtype.newbyteorder("<")
+    data = np.ascontiguousarray(block, dtype=little).reshape(-1).view(np.uint8)
     return int(google_crc32c.value(data)) if data.size else 0
+
+
+def text_checksum(texts: list[str]) -> int:
+    """`block_checksum` of a block of text, given in C order."""
+    return int(google_crc32c.value("\0".join(texts).encode() + b"\0")) if texts else 0

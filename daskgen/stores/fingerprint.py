@@ -31,8 +31,13 @@ def _size(path: str) -> int:
 
 
 def describe_source(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Name, size in bytes, time of last change (ns; None for URLs without one) and the hash of three samples."""
+    """Name, size in bytes, time of last change (ns; None for URLs without one) and the hash of three samples.
+
+    Of a folder (a Zarr group): all of its files, their names and sizes, and what three of them hold.
+    """
     text = os.fspath(path)
+    if _is_folder(text):
+        return _describe_folder(text)
     try:
         size = _size(text)
     except FileNotFoundError:
@@ -44,6 +49,33 @@ def describe_source(path: str | os.PathLike[str]) -> dict[str, Any]:
             digest.update(file.read(_SAMPLE))
     modified = None if "://" in text else os.stat(text).st_mtime_ns
     return {"name": os.path.basename(text), "size": size, "modified": modified, "sample": digest.hexdigest()}
+
+
+def _is_folder(path: str) -> bool:
+    if "://" in path:
+        filesystem, inner = fsspec.core.url_to_fs(path)
+        return bool(filesystem.isdir(inner))
+    return os.path.isdir(path)
+
+
+def _describe_folder(path: str) -> dict[str, Any]:
+    filesystem, inner = fsspec.core.url_to_fs(path)
+    about = sorted(filesystem.find(inner, detail=True).items())
+    digest = hashlib.sha256()
+    for name, entry in about:
+        digest.update(f"{name.removeprefix(inner)} {entry['size']}\n".encode())
+    for place in sorted({0, len(about) // 2, len(about) - 1} if about else set()):
+        with filesystem.open(about[place][0], "rb") as file:
+            digest.update(file.read(_SAMPLE))
+    times = [int(1e9 * entry["mtime"]) for _, entry in about if isinstance(entry.get("mtime"), float)]
+    size = sum(int(entry["size"]) for _, entry in about)
+    modified = max(times, default=None)
+    return {
+        "name": os.path.basename(path.rstrip("/")),
+        "size": size,
+        "modified": modified,
+        "sample": digest.hexdigest(),
+    }
 
 
 def n_pieces(path: str | os.PathLike[str]) -> int:

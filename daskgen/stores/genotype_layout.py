@@ -19,7 +19,7 @@ from daskgen.kernels.genotype_codes import DOSAGE_MISSING, DOSAGE_SCALE, packed_
 from daskgen.stores.layout import ChunkLayout, column_layout, n_objects, row_layout
 from daskgen.stores.writer import ArrayPlan
 
-__all__ = ["COLUMNS", "COMPRESSIONS", "GenotypeLayout", "genotype_layout"]
+__all__ = ["COLUMNS", "COMPRESSIONS", "INFO_SCORE", "GenotypeLayout", "genotype_layout"]
 
 _V, _S, _C = ("variants",), ("samples",), ("contigs",)
 
@@ -44,7 +44,11 @@ COLUMNS: tuple[tuple[str, Any, tuple[str, ...]], ...] = (
 )
 """Name, type and dimensions of the columns of a genotype store."""
 
+INFO_SCORE: tuple[str, Any, tuple[str, ...]] = ("variant_info_score", np.float32, _V)
+"""The column that only stores of imputed genotypes have."""
+
 COMPRESSIONS = {"none": None, "zstd": "zstd", "lz4": "lz4"}
+_GENOTYPES = ("call_genotype_packed", "call_dosage")
 _GROUP_BYTES = 16_000_000
 _DOSAGE_BYTES = 128_000_000  # of one task, however many variants there are
 _WIDE_SHARD_BYTES = 20_000_000  # a task holds a shard of all samples several times over while it is written
@@ -58,6 +62,7 @@ class GenotypeLayout:
     n_variants: int
     arrays: tuple[ArrayPlan, ...]
     group_rows: int
+    measures_info: bool = False
 
     @property
     def column_rows(self) -> int:
@@ -70,7 +75,7 @@ class GenotypeLayout:
 
     @property
     def group_bytes(self) -> int:
-        """Bytes of calls and dosages that one task holds."""
+        """Bytes of calls and dosages that one task holds; calls too where only the dosages are written."""
         rows = min(self.group_rows, self.n_variants)
         return rows * (packed_width(self.n_samples) + (2 * self.n_samples if self.has_dosage else 0))
 
@@ -82,7 +87,9 @@ class GenotypeLayout:
         plain chunks are written from where they are.
         """
         total = 0
-        for plan in self.arrays[: 1 + self.has_dosage]:
+        for plan in self.arrays:
+            if plan.name not in _GENOTYPES:
+                continue
             item = np.dtype(plan.dtype).itemsize
             if plan.shards is not None:
                 total += 2 * item * int(np.prod(plan.shards))
@@ -95,6 +102,12 @@ class GenotypeLayout:
         return any(plan.name == "call_dosage" for plan in self.arrays)
 
     @property
+    def group_arrays(self) -> tuple[str, ...]:
+        """The arrays that the tasks write: calls, dosages, and a score that is measured while they are read."""
+        measured = (INFO_SCORE[0],) if self.measures_info else ()
+        return (*(plan.name for plan in self.arrays if plan.name in _GENOTYPES), *measured)
+
+    @property
     def files(self) -> int:
         """Files of the store: objects of all arrays, marks of the groups of four stages, and the metadata of each."""
         objects = sum(n_objects(plan.shape, ChunkLayout(plan.chunks, plan.shards)) for plan in self.arrays)
@@ -104,12 +117,17 @@ class GenotypeLayout:
     @property
     def bytes(self) -> int:
         """Bytes of the store without compression, as far as they can be told: text is taken as 16 bytes."""
+        return sum(map(self.bytes_of, (plan.name for plan in self.arrays)))
+
+    def bytes_of(self, name: str) -> int:
+        """Bytes of one array without compression; 0 for an array that the store does not have."""
         total = 0
         for plan in self.arrays:
-            item = 16 if plan.dtype == "string" else np.dtype(plan.dtype).itemsize
-            # The last chunks of a shard are stored whole.
-            width = plan.shape[1:] if plan.shards is None else plan.shards[1:]
-            total += item * plan.shape[0] * int(np.prod(width, dtype=np.int64))
+            if plan.name == name:
+                item = 16 if plan.dtype == "string" else np.dtype(plan.dtype).itemsize
+                # The last chunks of a shard are stored whole.
+                width = plan.shape[1:] if plan.shards is None else plan.shards[1:]
+                total += item * plan.shape[0] * int(np.prod(width, dtype=np.int64))
         return total
 
 
@@ -119,6 +137,9 @@ def genotype_layout(
     n_contigs: int,
     *,
     has_dosage: bool,
+    has_hard_calls: bool = True,
+    has_info_score: bool = False,
+    measures_info: bool = False,
     chunk_mb: float | None = None,
     compression: str = "auto",
     most_rows: int | None = None,
@@ -129,6 +150,8 @@ def genotype_layout(
     chunk_mb: size of a chunk of hard calls in 10**6 bytes; None: the setting chunk-mb. compression: "auto" (hard calls
     as they are, dosages zstd level 1), "none", "zstd" or "lz4"; dosages are always compressed. most_rows: variants
     that a task may convert where reading one costs far more than its size here (few samples of a large file).
+    has_info_score: whether the source's tables have info scores; measures_info: whether its genotypes tell them, so
+    that each task writes those of its variants.
     Raises UsageError for another compression or a chunk size that is not positive.
     """
     if compression not in ("auto", *COMPRESSIONS):
@@ -179,15 +202,25 @@ def genotype_layout(
                 fill_value=DOSAGE_MISSING,
                 compression="lz4" if compression == "lz4" else "zstd",
                 # CF attributes, so that plain xarray decodes it.
-                attrs={"scale_factor": 1 / DOSAGE_SCALE, "_FillValue": DOSAGE_MISSING},
+                attrs={
+                    "scale_factor": 1 / DOSAGE_SCALE,
+                    "_FillValue": DOSAGE_MISSING,
+                    **specific.get("call_dosage", {}),
+                },
             )
         )
-    for name, dtype, dims in COLUMNS:
+    chunks_per_group = max(1, min(_GROUP_BYTES // width, most_rows or n_variants) // rows) if dosage is None else 1
+    group_rows = rows * chunks_per_group
+    for name, dtype, dims in (*COLUMNS, *([INFO_SCORE] if has_info_score or measures_info else [])):
         shape = (lengths[dims[0]], *(2 for _ in dims[1:]))
         chunks = (*column_layout(shape[0]).chunks, *shape[1:])
+        if name == INFO_SCORE[0] and measures_info:
+            chunks = (min(group_rows, n_variants),)
         arrays.append(ArrayPlan(name, shape, dtype, dims, chunks, attrs=specific.get(name, {})))
-    chunks_per_group = max(1, min(_GROUP_BYTES // width, most_rows or n_variants) // rows) if dosage is None else 1
-    return GenotypeLayout(n_samples, n_variants, tuple(arrays), rows * chunks_per_group)
+    # Chunks are cut in the same way with and without hard calls, so that a store of both has them side by side.
+    if not has_hard_calls:
+        del arrays[0]
+    return GenotypeLayout(n_samples, n_variants, tuple(arrays), group_rows, measures_info)
 
 
 def _dosage_layout(n_samples: int, n_variants: int, rows: int, eighth: int) -> ChunkLayout:

@@ -115,6 +115,21 @@ class Location:
         filesystem, path = self._filesystem()
         filesystem.pipe_file(path, content)
 
+    def copy_file_to(self, other: Location) -> None:
+        """Copy this file to `other`, whole or not at all; FileNotFoundError if there is none."""
+        if not (self.local and other.local):
+            other.write_bytes(self.read_bytes())
+            return
+        temporary = f"{other.url}.{os.urandom(4).hex()}.partial"
+        os.makedirs(os.path.dirname(other.url), exist_ok=True)
+        try:
+            shutil.copyfile(self.url, temporary)
+            os.replace(temporary, other.url)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+
     def create_exclusive(self, content: bytes) -> bool:
         """Create the file unless there is one already; says whether it was created."""
         if self.local:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,11 @@ from daskgen.stores.quiet import quietly
 from daskgen.stores.run_key import FORMAT
 from daskgen.stores.schema import validate
 
-__all__ = ["array_table", "open_dataset", "open_group", "read_text"]
+__all__ = ["array_table", "open_dataset", "open_group", "read_text", "reopen_array"]
+
+_groups: dict[tuple[str, str], zarr.Group] = {}
+_arrays: dict[tuple[str, str, str], zarr.Array] = {}
+_lock = threading.Lock()
 
 
 def open_group(path: StoreLike | Location, kind: str | None = None, *, allow_incomplete: bool = False) -> zarr.Group:
@@ -71,6 +76,43 @@ def open_group(path: StoreLike | Location, kind: str | None = None, *, allow_inc
                 do="daskgen verify says more; convert the source again",
             )
     return group
+
+
+def reopen_array(url: str, store_id: str, name: str) -> zarr.Array:
+    """An array of a finished store for reading in a task: opened once per process, and compared with the id.
+
+    Raises StoreError where the path leads to another store here, or to none.
+    """
+    key = (url, store_id)
+    with _lock:
+        array = _arrays.get((*key, name))
+        if array is not None:
+            return array
+        group = _groups.get(key)
+        if group is None:
+            group = open_group(url)
+            if group.attrs.get("store_id") != store_id:
+                raise StoreError(
+                    f"{url} is not the store that the run was started with.",
+                    found=f"store id {group.attrs.get('store_id')}",
+                    expected=store_id,
+                    do="use a path that the client and every worker see under the same name; do not replace a store "
+                    "while it is read",
+                )
+            _groups[key] = group
+        array = group[name]
+        assert isinstance(array, zarr.Array), f"{name} is not an array"
+        _arrays[*key, name] = array
+        return array
+
+
+def forget_arrays(url: str) -> None:
+    """Open the store at `url` anew when it is read next: another one may lie there."""
+    with _lock:
+        for key in [key for key in _groups if key[0] == url]:
+            del _groups[key]
+        for name in [name for name in _arrays if name[0] == url]:
+            del _arrays[name]
 
 
 def array_table(group: zarr.Group) -> dict[str, tuple[tuple[str, ...] | None, Any, tuple[int, ...]]]:

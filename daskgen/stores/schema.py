@@ -15,12 +15,16 @@ __all__ = ["SCHEMAS", "ArraySpec", "StoreSchema", "dtype_name", "validate"]
 
 @dataclass(frozen=True)
 class ArraySpec:
-    """One array: its dimensions, type name ("uint8", "float64", "string", ...) and meaning."""
+    """One array: its dimensions, type name ("uint8", "float64", "string", ...) and meaning.
+
+    other_dims: dimensions that it may have instead.
+    """
 
     dims: tuple[str, ...]
     dtype: str
     doc: str
     required: bool = True
+    other_dims: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,10 +65,11 @@ GENOTYPES = StoreSchema(
     "genotypes",
     "Genotypes of samples at variants, two bits each, and dosages where the source has them.",
     {
-        "call_genotype_packed": ArraySpec(
+        "call_genotype_packed": _optional(
             ("variants", "packed_samples"),
             "uint8",
-            "four samples a byte, low bits first; 0, 1, 2 copies of allele 1, 3 missing; padding is 3",
+            "four samples a byte, low bits first; 0, 1, 2 copies of allele 1, 3 missing; padding is 3; absent where only "
+            "dosages are stored",
         ),
         "call_dosage": _optional(("variants", "samples"), "uint16", "copies of allele 1 times 16384; 65535 missing"),
         **_VARIANTS,
@@ -73,6 +78,7 @@ GENOTYPES = StoreSchema(
         "variant_allele_frequency": ArraySpec(V, "float32", "of allele 1 over all samples; NaN where none is called"),
         "variant_n_called": ArraySpec(V, "int32", "samples with a call"),
         "variant_n_het": ArraySpec(V, "int32", "samples with code 1"),
+        "variant_info_score": _optional(V, "float32", "quality of imputation, INFO or r2; NaN = unknown"),
         "sample_id": ArraySpec(S, "string", "individual id (IID)"),
         "sample_family_id": ArraySpec(S, "string", "family id; 0 = none"),
         "sample_paternal_id": ArraySpec(S, "string", "0 = unknown"),
@@ -99,6 +105,8 @@ SUMSTATS = StoreSchema(
         "beta": _optional(("traits", "variants"), "float64", "effect of allele 1 (purpose gwas)"),
         "se": _optional(("traits", "variants"), "float64", "standard error of beta (purpose gwas)"),
         "maf": _optional(V, "float64", "minor allele frequency of the reference (purpose gwas)"),
+        "hsq": _optional(V, "float64", "variance of the predicted expression, where variants are genes (purpose gwas)"),
+        "panel": _optional(V, "string", "panel that the expression was predicted with"),
         "trait_n": _optional(("traits",), "float64", "sample size of the study"),
         "n_kind": _optional(("traits",), "string", "total, effective or given"),
         "n_source": _optional(("traits",), "string", "columns, or what else, that n was taken from"),
@@ -180,17 +188,50 @@ COVSTRUCT = StoreSchema(
     {"n_blocks": "blocks of the jackknife"},
 )
 
+_P, _PV, _ROW = ("parameter",), (("parameter", "variant"), ("variant",)), ("variant",)
+_TV = (("trait", "variant"), ("variant",))
 GWAS = StoreSchema(
     "gwas",
-    "Results per variant of an association scan or of one SEM fit per SNP.",
+    "Results per variant of one SEM fit per SNP or of an association scan.",
     {
-        "variant_id": ArraySpec(("variant",), "string", "identifier"),
-        "estimate": _optional(("parameter", "variant"), "float64", "estimates"),
-        "se": _optional(("parameter", "variant"), "float64", "standard errors"),
-        "status": ArraySpec(("variant",), "int16", "0 good; the table is in the array's attributes"),
-        "parameter": _optional(("parameter",), "string", "labels of parameters"),
+        "variant_id": ArraySpec(_ROW, "string", "identifier"),
+        "variant_allele": _optional(("variant", "allele"), "string", "allele 1 is the effect allele"),
+        "variant_contig": _optional(_ROW, "int32", "index into contig_id"),
+        "variant_position": _optional(_ROW, "int32", "base pair"),
+        "contig_id": _optional(("contig",), "string", "names of contigs"),
+        "maf": _optional(_ROW, "float64", "minor allele frequency of the reference"),
+        "hsq": _optional(_ROW, "float64", "variance of the predicted expression (TWAS)"),
+        "panel": _optional(_ROW, "string", "panel of the predicted expression (TWAS)"),
+        "estimate": ArraySpec(_PV[0], "float64", "estimates; without parameter where there is one", False, _PV[1:]),
+        "se": ArraySpec(_PV[0], "float64", "standard errors; of a scan by trait", True, (*_PV[1:], _TV[0])),
+        "status": ArraySpec(_ROW, "int16", "0 good; the table is in the array's attributes", True, (_TV[0],)),
+        "parameter": ArraySpec(_P, "string", "labels of parameters: lhs op rhs without blanks", False, ((),)),
+        "beta": ArraySpec(_TV[0], "float64", "effect of allele 1 (scan); without trait where there is one", False, _TV[1:]),
+        "t": ArraySpec(_TV[0], "float64", "beta / se (scan)", False, _TV[1:]),
+        "p": ArraySpec(_TV[0], "float64", "two-sided p value of t; 0 below 5e-324 (scan)", False, _TV[1:]),
+        "n_called": ArraySpec(_TV[0], "int32", "analysed samples with a call (scan)", False, _TV[1:]),
+        "allele_frequency": ArraySpec(_TV[0], "float64", "of allele 1 in these (scan)", False, _TV[1:]),
+        "trait": ArraySpec(("trait",), "string", "names of phenotypes (scan)", False, ((),)),
+        "n_samples": ArraySpec(("trait",), "int32", "analysed samples (scan)", False, ((),)),
+        "n_fixed": ArraySpec(("trait",), "int32", "fixed effects, with the intercept (scan)", False, ((),)),
+        "parameter_free": _optional(_P, "int32", "number among the free parameters of the model; 0 = defined"),
+        "parameter_name": _optional(_P, "string", "the user's label in the model; empty = none"),
+        "parameter_row": _optional(_P, "int32", "place in the model's table of parameters"),
+        "fixed_parameter": _optional(("fixed_parameter",), "string", "labels of what is the same at every variant"),
+        "fixed_estimate": _optional(("fixed_parameter",), "float64", "its value"),
+        "fixed_parameter_name": _optional(("fixed_parameter",), "string", "the user's label in the model"),
+        "fixed_parameter_row": _optional(("fixed_parameter",), "int32", "place in the model's table of parameters"),
+        "chisq": _optional(_ROW, "float64", "chi-square of the model's fit"),
+        "chisq_df": _optional((), "int32", "its degrees of freedom"),
+        "aic": _optional(_ROW, "float64", "chisq + 2 x free parameters"),
+        "factor": _optional(("factor",), "string", "factors that the variant acts on"),
+        "q_snp": _optional(("factor", "variant"), "float64", "heterogeneity of the variant's effects (Q_SNP)"),
+        "q_snp_df": _optional(("factor",), "int32", "its degrees of freedom"),
+        "q": _optional(_ROW, "float64", "heterogeneity of the variant's effects, common factor"),
+        "q_df": _optional((), "int32", "its degrees of freedom"),
+        "z_smooth": _optional(_ROW, "float64", "largest change of a trait's Z by smoothing; 0 = none"),
     },
-    {},
+    {"command": "what made it", "arguments": "with what", "model": "the model, where it has a text"},
 )
 
 PCA = StoreSchema(
@@ -211,26 +252,85 @@ PCA = StoreSchema(
     {"scale": "of the standardisation", "alpha": "of the standardisation", "passes": "over the genotypes"},
 )
 
+_PH, _PP = ("phenotype",), ("phenotype", "parameter")
+_PPP, _PC = ("phenotype", "parameter", "parameter_2"), ("phenotype", "component")
+_PCS, _PS, _PF = ("phenotype", "component", "sample"), ("phenotype", "sample"), ("phenotype", "fixed_effect")
 REML = StoreSchema(
     "reml",
-    "A fitted variance-component model.",
+    "Fitted variance-component models, one per phenotype.",
     {
-        "variance_component": ArraySpec(("phenotype", "component"), "float64", "estimates"),
-        "component": ArraySpec(("component",), "string", "names"),
-        "random_effect": _optional(("phenotype", "component", "sample"), "float64", "BLUP"),
-        "snp_effect": _optional(("phenotype", "component", "variant"), "float64", "BLUP of effects"),
+        "phenotype": ArraySpec(_PH, "string", "names of phenotypes"),
+        "parameter": ArraySpec(("parameter",), "string", "names of components, then residual"),
+        "component": ArraySpec(("component",), "string", "names of genetic components"),
+        "sample_id": ArraySpec(("sample",), "string", "every sample of the genotypes"),
+        "fixed_effect": ArraySpec(("fixed_effect",), "string", "names of fixed effects of any phenotype"),
+        "variance_component": ArraySpec(_PP, "float64", "variances theta"),
+        "covariance": ArraySpec(_PPP, "float64", "their sampling covariance, from the average information"),
+        "monte_carlo_covariance": ArraySpec(_PPP, "float64", "their covariance over random probes"),
+        "information": ArraySpec(_PPP, "float64", "average information"),
+        "score": ArraySpec(_PP, "float64", "derivative of the log-likelihood"),
+        "at_bound": ArraySpec(_PP, "bool", "the variance is at its bound"),
+        "mean_diagonal": ArraySpec(_PP, "float64", "tr(K_g) / n; of the residual last"),
+        "n_counted": ArraySpec(_PC, "int64", "c_g: variants that vary in the analysed samples"),
+        "log_likelihood": ArraySpec(_PH, "float64", "restricted, with -(n - c)/2 log 2 pi"),
+        "null_log_likelihood": ArraySpec(_PH, "float64", "without genetic variance"),
+        "log_likelihood_error": ArraySpec(_PH, "float64", "Monte-Carlo standard error of log_likelihood"),
+        "converged": ArraySpec(_PH, "bool", "the maximum was found"),
+        "reason": ArraySpec(_PH, "string", "why the iteration ended"),
+        "method": ArraySpec(_PH, "string", "exact or stochastic"),
+        "history": ArraySpec(_PH, "string", "JSON: a record per iteration"),
+        "n_samples": ArraySpec(_PH, "int64", "analysed samples"),
+        "n_fixed": ArraySpec(_PH, "int64", "fixed effects"),
+        "n_probes": ArraySpec(_PH, "int64", "random probes; 0 = exact"),
+        "passes": ArraySpec(_PH, "int64", "passes over the genotypes"),
+        "group": ArraySpec(_PH, "int64", "phenotypes of the same samples; row of variant_mean, variant_factor"),
+        "fixed_effect_estimate": ArraySpec(_PF, "float64", "on the scale of the covariates; NaN = not in the model"),
+        "fixed_effect_se": ArraySpec(_PF, "float64", "standard errors"),
+        "fixed_effect_covariance": ArraySpec(
+            ("phenotype", "fixed_effect", "fixed_effect_2"), "float64", "their covariance"
+        ),
+        "phenotype_value": ArraySpec(_PS, "float64", "as analysed; NaN elsewhere"),
+        "projected": ArraySpec(_PS, "float64", "P y; NaN where the sample was not analysed"),
+        "used": ArraySpec(_PS, "bool", "the sample was analysed"),
+        "random_effect": _optional(_PCS, "float64", "BLUP"),
+        "pev": _optional(_PCS, "float64", "its prediction error variance; NaN = not computed"),
+        "reliability": _optional(_PCS, "float64", "1 - pev / (theta_g k_ii)"),
+        "snp_effect": _optional(("phenotype", "component", "variant"), "float64", "BLUP, of standardised genotypes"),
+        "variant_mean": _optional(("group_row", "variant"), "float64", "mean of the calls in the analysed samples"),
+        "variant_factor": _optional(("group_row", "variant"), "float64", "scale factor there"),
+        "variant_id": _optional(("variant",), "string", "identifier"),
+        "variant_contig": _optional(("variant",), "string", "name of the contig"),
+        "variant_position": _optional(("variant",), "int64", "base pair"),
+        "variant_allele": _optional(("variant", "allele"), "string", "allele 1 is the counted one"),
+        "variant_set": _optional(("variant",), "int64", "which of several genotype sources"),
     },
-    {},
+    {"scale": "of the standardisation", "alpha": "of the standardisation", "seed": "of the probes"},
 )
+
+_DRAWS = ("chain", "draw")
 
 POSTERIOR = StoreSchema(
     "posterior",
-    "Draws and running moments of a marker-effect model.",
+    "Draws and means of a marker-effect model of one trait.",
     {
-        "marker_effect_mean": ArraySpec(("trait", "variant"), "float64", "posterior mean"),
-        "marker_effect_pip": _optional(("trait", "variant"), "float64", "posterior inclusion probability"),
+        "effect_mean": ArraySpec(("variant",), "float64", "posterior mean of the effect of a copy of the counted allele"),
+        "effect_sd": ArraySpec(("variant",), "float64", "its posterior standard deviation"),
+        "pip": ArraySpec(("variant",), "float64", "share of the draws in which the effect is not 0"),
+        "effect_centre": ArraySpec(("variant",), "float64", "mean number of counted alleles in the training samples"),
+        "sample_id": ArraySpec(("sample",), "string", "of every sample of the genotypes"),
+        "breeding_value": ArraySpec(("sample",), "float64", "posterior mean"),
+        "pev": ArraySpec(("sample",), "float64", "posterior variance of the breeding value"),
+        "reliability": ArraySpec(("sample",), "float64", "1 - pev / genetic variance"),
+        "phenotyped": ArraySpec(("sample",), "int8", "1 where the sample had a record"),
+        "quantity": ArraySpec(("quantity",), "string", "names of what is traced"),
+        "trace": ArraySpec((*_DRAWS, "quantity"), "float64", "variances, proportions and heritability of every draw"),
+        "location": ArraySpec(("location",), "string", "names of fixed and random effects"),
+        "location_draws": ArraySpec((*_DRAWS, "location"), "float64", "their draws"),
+        "effect_draw_place": _optional(("pair", "entry"), "int32", "chain and draw of each kept effect"),
+        "effect_draw_variant": _optional(("entry",), "int32", "its marker"),
+        "effect_draw_value": _optional(("entry",), "float32", "its value; what is not listed is 0"),
     },
-    {},
+    {"method": "of the prior", "seed": "of the chains", "schedule": "exact, jwas or independent"},
 )
 
 SCHEMAS: Mapping[str, StoreSchema] = {
@@ -256,7 +356,7 @@ def validate(kind: str, arrays: Mapping[str, tuple[tuple[str, ...] | None, Any, 
                 problems.append(f"{name}: missing; a {kind} store needs it ({spec.doc})")
             continue
         dims, dtype, _ = arrays[name]
-        if tuple(dims or ()) != spec.dims:
+        if tuple(dims or ()) not in (spec.dims, *spec.other_dims):
             problems.append(f"{name}: dimensions {dims} found, {spec.dims} expected")
         if dtype_name(dtype) != spec.dtype:
             problems.append(f"{name}: type {dtype_name(dtype)} found, {spec.dtype} expected")

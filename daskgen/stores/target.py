@@ -20,7 +20,7 @@ import numpy as np
 import zarr
 
 from daskgen.errors import InterruptedRunError, StoreError
-from daskgen.stores.checksum import block_checksum
+from daskgen.stores.checksum import block_checksum, text_checksum
 from daskgen.stores.location import Location
 
 __all__ = ["MARKS", "Grid", "StageTarget"]
@@ -174,13 +174,14 @@ class StageTarget:
         for name in self.grid.dims:
             array = _array(location, self.store_id, name)
             region = self.grid.region(name, index)
-            block = checked_block(name, np.asarray(blocks[name]), region, array)
-            ready.append((array, region, block))
+            block, texts = checked_block(name, np.asarray(blocks[name]), region, array)
+            ready.append((array, region, block, texts))
         with self.room(index):
             sums = []
-            for array, region, block in ready:
-                array[region] = block
-                sums.append(block_checksum(block))
+            for array, region, block, texts in ready:
+                for part, rows in _by_unit(region, write_unit(array)):
+                    array[part] = block[rows]
+                sums.append(block_checksum(block) if texts is None else text_checksum(texts))
             self.mark(index, np.array(sums, dtype=np.int64))
 
     @contextmanager
@@ -238,8 +239,13 @@ def _array(location: Location, store_id: str, name: str) -> zarr.Array:
     return array
 
 
-def checked_block(name: str, block: np.ndarray, region: tuple[slice, ...], array: zarr.Array) -> np.ndarray:
-    """`block` as it may be written to `array[region]`: shape, alignment, type and text checked."""
+def checked_block(
+    name: str, block: np.ndarray, region: tuple[slice, ...], array: zarr.Array
+) -> tuple[np.ndarray, list[str] | None]:
+    """`block` as it may be written to `array[region]`, shape, alignment, type and text checked; and its texts, if any.
+
+    Taking Python strings out of NumPy's string type is dear, so it is done once, for the check and the checksum.
+    """
     shape = tuple(part.stop - part.start for part in region)
     if block.shape != shape:
         raise StoreError(f"{name}: a block has the wrong shape.", found=block.shape, expected=shape)
@@ -253,22 +259,24 @@ def checked_block(name: str, block: np.ndarray, region: tuple[slice, ...], array
         if block.min() < limits.min or block.max() > limits.max:
             raise StoreError(f"{name}: values do not fit {array.dtype}.", found=f"{block.min()} to {block.max()}")
     # ascontiguousarray makes a number without dimensions one-dimensional.
-    return np.ascontiguousarray(block, dtype=array.dtype).reshape(shape)
+    return np.ascontiguousarray(block, dtype=array.dtype).reshape(shape), None
 
 
-def _checked_text(name: str, block: np.ndarray) -> np.ndarray:
-    """Text as StringDType; StoreError for None, numbers and zero bytes, which would come back as something else."""
-    if block.dtype == np.dtypes.StringDType():
-        text = block
-    else:
-        values = block.ravel().tolist()
-        strange = [v for v in values if not isinstance(v, str)]
+def _checked_text(name: str, block: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """(text as StringDType, the same in a list) in C order.
+
+    StoreError for None, numbers and zero bytes, which would come back as something else.
+    """
+    texts = block.ravel().tolist()
+    text = block
+    if block.dtype != np.dtypes.StringDType():
+        strange = [v for v in texts if not isinstance(v, str)]
         if strange:
             raise StoreError(f"{name}: text must be str; missing text is the empty string.", found=repr(strange[0]))
-        text = np.array(values, dtype=np.dtypes.StringDType()).reshape(block.shape)
-    if "\0".join(text.ravel().tolist()).count("\0") > max(0, text.size - 1):
+        text = np.array(texts, dtype=np.dtypes.StringDType()).reshape(block.shape)
+    if "\0".join(texts).count("\0") > max(0, len(texts) - 1):
         raise StoreError(f"{name}: text must be str without zero bytes.")
-    return text
+    return text, texts
 
 
 def grid_for(

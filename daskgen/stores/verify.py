@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import product
+
 import numpy as np
 import zarr
 
+from daskgen import limits
 from daskgen.errors import StoreError
-from daskgen.stores.checksum import block_checksum
+from daskgen.stores.checksum import block_checksum, text_checksum
 from daskgen.stores.location import Location, StoreLike
 from daskgen.stores.reader import array_table, open_group
 from daskgen.stores.schema import validate
 from daskgen.stores.target import MARKS, Grid, write_unit
+from daskgen.stores.text_chunks import region_texts
 
 __all__ = ["verify"]
 
@@ -36,41 +43,60 @@ def verify(path: StoreLike | Location) -> list[str]:
     stages = group[MARKS]
     assert isinstance(stages, zarr.Group)
     checked: set[str] = set()
-    for stage, marks in sorted(stages.arrays()):
-        grid = Grid.from_attrs(marks.attrs.asdict()["grid"])
-        checked.update(grid.dims)
-        table = np.asarray(marks[...])
-        for index in range(grid.n_groups):
-            for column, name in enumerate(grid.dims):
-                if table[index, column] < 0:
-                    problems.append(f"{name}: group {index} of stage {stage} was never written")
-                    continue
-                problem = _check(group, name, grid.region(name, index), int(table[index, column]))
-                if problem:
-                    problems.append(problem)
+    with ThreadPoolExecutor(limits.cores()) as pool:
+        for stage, marks in sorted(stages.arrays()):
+            grid = Grid.from_attrs(marks.attrs.asdict()["grid"])
+            checked.update(grid.dims)
+            table = np.asarray(marks[...])
+            arrays = {name: _array(group, name) for name in grid.dims}
+            task = partial(_problem, location, stage, grid, table, arrays)
+            found = pool.map(task, product(range(grid.n_groups), range(len(grid.dims))))
+            problems.extend(problem for problem in found if problem)
     problems.extend(f"{name}: no stage of the store wrote it" for name in array_table(group) if name not in checked)
     return problems
 
 
-def _check(group: zarr.Group, name: str, region: tuple[slice, ...], mark: int) -> str | None:
-    try:
-        array = group[name]
-        assert isinstance(array, zarr.Array)
-        block = np.asarray(array[region])
-    except KeyError:
+def _problem(
+    location: Location,
+    stage: str,
+    grid: Grid,
+    marks: np.ndarray,
+    arrays: Mapping[str, zarr.Array | None],
+    where: tuple[int, int],
+) -> str | None:
+    """What is wrong with one array's block of one group: `where` = (group, column of the marks)."""
+    index, column = where
+    name = list(grid.dims)[column]
+    array = arrays[name]
+    if marks[where] < 0:
+        return f"{name}: group {index} of stage {stage} was never written"
+    if array is None:
         return f"{name}: the array is gone"
+    return _check(location, name, array, grid.region(name, index), int(marks[where]))
+
+
+def _array(group: zarr.Group, name: str) -> zarr.Array | None:
+    array = group.get(name)
+    return array if isinstance(array, zarr.Array) else None
+
+
+def _check(location: Location, name: str, array: zarr.Array, region: tuple[slice, ...], mark: int) -> str | None:
+    try:
+        found = _checksum(location, array, region)
     except Exception as error:  # a damaged compressed chunk may fail in any way; the report is the point
-        return f"{name}: {_keys(group, name, region)} cannot be read ({type(error).__name__}: {error})"
-    found = block_checksum(block)
+        return f"{name}: {_keys(array, name, region)} cannot be read ({type(error).__name__}: {error})"
     if found != mark:
-        return f"{name}: {_keys(group, name, region)} is damaged (checksum {found:08x}, written {mark:08x})"
+        return f"{name}: {_keys(array, name, region)} is damaged (checksum {found:08x}, written {mark:08x})"
     return None
 
 
-def _keys(group: zarr.Group, name: str, region: tuple[slice, ...]) -> str:
+def _checksum(location: Location, array: zarr.Array, region: tuple[slice, ...]) -> int:
+    texts = region_texts(location, array, region) if array.dtype.kind in "TOU" and array.ndim else None
+    return block_checksum(np.asarray(array[region])) if texts is None else text_checksum(texts)
+
+
+def _keys(array: zarr.Array, name: str, region: tuple[slice, ...]) -> str:
     """The object keys that the region covers, first and last."""
-    array = group[name]
-    assert isinstance(array, zarr.Array)
     unit = write_unit(array)
     first = [part.start // step for part, step in zip(region, unit, strict=True)]
     last = [max(part.start, part.stop - 1) // step for part, step in zip(region, unit, strict=True)]

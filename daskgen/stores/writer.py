@@ -20,7 +20,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import zarr
@@ -31,7 +31,7 @@ from daskgen.errors import InputError, LockedStoreError, ResumeError, StoreError
 from daskgen.stores.location import Location, StoreLike
 from daskgen.stores.lock import StoreLock
 from daskgen.stores.quiet import quietly
-from daskgen.stores.reader import array_table
+from daskgen.stores.reader import array_table, forget_arrays
 from daskgen.stores.run_key import FORMAT, RunKey
 from daskgen.stores.schema import validate
 from daskgen.stores.target import MARKS, Grid, StageTarget, forget_handles, grid_for, write_unit
@@ -87,6 +87,19 @@ class ArrayPlan:
         )
 
 
+class PlannedArray(Protocol):
+    """What the writer needs of an array to be made: an `ArrayPlan`, or an array made like another one."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dims(self) -> tuple[str, ...]: ...
+    def create(self, group: zarr.Group) -> None:
+        """Make the array, without content, in `group`."""
+
+
 class Stage:
     """Groups that are written together: which are pending, and the target for tasks."""
 
@@ -130,7 +143,7 @@ class StoreWriter:
         path: StoreLike | Location,
         *,
         kind: str,
-        arrays: Sequence[ArrayPlan],
+        arrays: Sequence[PlannedArray],
         run: RunKey,
         provenance: Mapping[str, Any] | None = None,
         attrs: Mapping[str, Any] | None = None,
@@ -218,7 +231,7 @@ class StoreWriter:
                 "kind": self.kind,
                 "daskgen_format": FORMAT,
                 "store_id": self.store_id,
-                "created_by": f"daskgen {_version()}",
+                "created_by": f"daskgen {daskgen_version()}",
                 "run_key": self.run.digest,
                 "run": self.run.as_dict(),
                 "complete": False,
@@ -340,6 +353,7 @@ class StoreWriter:
             if _own_attrs(old) is not None:
                 old.remove_tree()
             forget_handles(self.final)
+            forget_arrays(self.final.url)
             self.location = self.final
         return self.final
 
@@ -370,7 +384,7 @@ def _own_attrs(location: Location, store_id: str | None = None) -> dict[str, Any
     return attrs
 
 
-def _version() -> str:
+def daskgen_version() -> str:
     try:
         return version("daskgen")
     except PackageNotFoundError:

@@ -43,7 +43,7 @@ def test_a_pgen_with_dosages_opens_as_its_store_does(tmp_path: Path) -> None:
 def test_blocks_are_cut_to_the_size_of_what_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bed = cohort(43, 29).write_bed(tmp_path / "c")
     whole = conversion.open(bed)
-    monkeypatch.setattr("conversion.open_files._DECODED_BYTES", 500)
+    monkeypatch.setattr("daskgen.stores.decoded._DECODED_BYTES", 500)
     small = conversion.open(bed)
     assert small.call_genotype.chunks[0][0] == 8
     assert small.call_dosage.chunks[0][0] == 4
@@ -62,7 +62,7 @@ def test_nothing_is_read_until_it_is_computed(tmp_path: Path, monkeypatch: pytes
         return read(self, start, stop, out)
 
     monkeypatch.setattr("conversion.plink1.BedSource.read", counted)
-    monkeypatch.setattr("conversion.open_files._DECODED_BYTES", 29 * 2 * 10)
+    monkeypatch.setattr("daskgen.stores.decoded._DECODED_BYTES", 29 * 2 * 10)
     dataset = conversion.open(bed)
     assert reads == []
     dataset.call_genotype[12:15].compute()

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conversion.pgen import PgenSource, SplitVariants
+import conversion
+from conversion.pgen import PgenSource
 from conversion.pgen_header import read_pgen_header
 from conversion.pgen_tables import read_psam
+from conversion.split_variants import SplitVariants
 from daskgen.errors import InputError, MissingPackageError
 from tests.conversion.cohorts import Cohort, cohort, random_copies
 from tests.oracles.plink import packed_codes
@@ -218,3 +220,13 @@ print(conversion.genotypes(sys.argv[1], sys.argv[1] + ".zarr").n_variants)
 """
     done = subprocess.run([sys.executable, "-c", script, str(bed)], capture_output=True, text=True, check=True)
     assert done.stdout == "3\n"
+
+
+def test_the_quality_of_imputation_is_kept_where_the_pvar_states_it(tmp_path: Path) -> None:
+    made = cohort(3, 4)
+    made.write_pgen(tmp_path / "c")
+    lines = ['##INFO=<ID=R2,Number=1,Type=Float,Description="r2">', "#CHROM\tPOS\tID\tREF\tALT\tINFO"]
+    lines += [f"1\t{i}\trs{i}\tA\tC\t{info}" for i, info in enumerate(("AF=0.5;R2=0.75", ".", "R2=1"))]
+    (tmp_path / "c.pvar").write_text("\n".join(lines) + "\n")
+    dataset = conversion.genotypes(tmp_path / "c.pgen", tmp_path / "c.zarr").open()
+    np.testing.assert_array_equal(dataset.variant_info_score.values, np.float32([0.75, np.nan, 1]))

@@ -21,6 +21,11 @@ TRUTH = {
     "regenie_pgen": "formats/regenie_example/example.pgen",
     "kg2504": "formats/kg2504_9867snps/kg2504.pgen",
     "all_ploidy": "formats/pgen/all_ploidy.pgen",
+    "kg_eas504_chr7": "formats/vcf/1kg_eas_hg19.chr7_126253550_128253550.vcf.gz",
+    "kg_phase3_chr21": "formats/vcf/1kg_phase3_chr21_start.vcf.gz",
+    "kg_sample_346x100": "formats/vcf/1kg_sample_346x100.vcf.gz",
+    "small_gt": "formats/vcf/small-gt.vcf.gz",
+    "small_ds": "formats/vcf/small-ds.vcf.gz",
 }
 COHORTS = {
     "mice_hs1814": ("mouse", 1_814, 10_346),

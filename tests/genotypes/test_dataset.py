@@ -38,6 +38,14 @@ def test_slices_decode_only_what_is_asked_for(tmp_path, calls):
     np.testing.assert_array_equal(part["call_genotype"].values[..., 1] > 0, calls[5:80:3][:, [20, 0, 7]] > 0)
 
 
+def test_samples_may_be_asked_for_in_any_order_or_one_at_a_time(tmp_path, calls):
+    opened = dg.open_store(store(tmp_path / "g.zarr", calls, rows=16))
+    dosage = np.where(calls < 0, np.nan, calls)
+    np.testing.assert_array_equal(opened["call_dosage"][:, ::-1].values, dosage[:, ::-1])
+    np.testing.assert_array_equal(opened["call_dosage"][7, 3].values, dosage[7, 3])
+    np.testing.assert_array_equal(opened["call_genotype"][::-2, 4, 1].values >= 0, calls[::-2, 4] >= 0)
+
+
 def test_dosages_of_the_source_come_back(tmp_path, calls):
     dosage = np.where(calls < 0, np.nan, np.clip(calls + 0.25, 0, 2))
     opened = dg.open_store(store(tmp_path / "g.zarr", calls, dosage=dosage))

@@ -197,7 +197,7 @@ def test_a_plan_over_the_limit_is_refused_before_work(tmp_path):
         ({"alpha": float("nan")}, "alpha must be"),
         ({"dosage": "yes"}, "not understood"),
         ({"maf_min": 0.7}, "out of range"),
-        ({"extracts": []}, "unknown argument 'extracts'"),
+        ({"extracts": []}, "has no argument 'extracts'"),
     ],
 )
 def test_wrong_arguments_are_refused(tmp_path, arguments, message):

@@ -1,15 +1,21 @@
-"""sgkit's functions run on an opened store and give the numbers that follow from the calls.
+"""sgkit's functions run on an opened store and give the numbers that follow from the calls, and those that sgkit gives
+in an environment of its own pins on the VCF Zarr that daskgen exports.
 
-sgkit's pins exclude our Zarr and NumPy, so it is installed without its dependencies (see `.ci/run`); the tests skip
-where it is not there.
+sgkit's pins exclude our Zarr and NumPy, so here it is installed without its dependencies (see `.ci/run`); the tests
+skip where it is not there. $DASKGEN_SGKIT_PYTHON is the interpreter of the environment in which it has them.
 """
 
 from __future__ import annotations
 
+import os
+import subprocess
+
 import numpy as np
 import pytest
 
+import conversion
 import daskgen as dg
+from tests.genotypes import sgkit_numbers
 from tests.genotypes.cohort import random_calls, store
 from tests.oracles.relationship import relationship
 
@@ -78,3 +84,32 @@ def test_pca_and_ld_run_and_agree(opened, calls):
     ld = sgkit.ld_matrix(windows, dosage="call_dosage").compute()
     pair = ld[(ld["i"] == 0) & (ld["j"] == 1)]["value"].iloc[0]
     np.testing.assert_allclose(pair, np.corrcoef(calls[good][:2])[0, 1] ** 2, rtol=1e-4)
+
+
+@pytest.mark.parametrize("with_dosage", [False, True])
+def test_sgkit_computes_the_same_from_the_export_where_it_has_its_own_pins(tmp_path, with_dosage):
+    python = os.environ.get("DASKGEN_SGKIT_PYTHON")
+    if not python:
+        pytest.skip("DASKGEN_SGKIT_PYTHON names no interpreter that has sgkit with its own pins")
+    calls = random_calls(300, 60, missing=0.005)
+    noise = np.random.default_rng(0).normal(0, 0.05, calls.shape)
+    dosage = np.clip(np.where(calls < 0, np.nan, calls + noise), 0, 2) if with_dosage else None
+    path = store(tmp_path / "g.zarr", calls, rows=64, dosage=dosage)
+    group = conversion.export_vcf_zarr(path, tmp_path / "g.vcz", variants_chunk_size=100, samples_chunk_size=32)
+    opened = dg.open_store(path)
+    name = "call_DS" if with_dosage else "call_dosage"
+    theirs = subprocess.run(
+        [python, sgkit_numbers.__file__, group, tmp_path / "theirs.npz", name],
+        capture_output=True,
+        text=True,
+        env={"PATH": os.environ["PATH"]},
+        timeout=200,
+    )
+    assert theirs.returncode == 0, theirs.stderr
+    found = np.load(tmp_path / "theirs.npz")
+    ours = sgkit_numbers.numbers(opened, "call_dosage")
+    assert set(found) == {"sgkit", *ours}
+    assert str(found["sgkit"]) == "0.10.0"
+    for key, value in ours.items():
+        assert value.size
+        np.testing.assert_allclose(value, found[key], rtol=1e-12, atol=1e-12, err_msg=key)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
-import signal
-import threading
 import time
+from pathlib import Path
 
 import dask
 import numpy as np
@@ -13,18 +13,19 @@ import pytest
 
 import conversion
 import daskgen as dg
+from tests.cluster.lost_workers import struck, two_processes
 from tests.conversion.summary.files import simulated
 
 
 @pytest.fixture(scope="module")
 def client():
-    from distributed import Client, LocalCluster
+    with two_processes() as made:
+        yield made
 
-    with (
-        dask.config.set({"distributed.scheduler.worker-ttl": "4s", "distributed.worker.daemon": False}),
-        LocalCluster(2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0") as cluster,
-        Client(cluster) as made,
-    ):
+
+@pytest.fixture
+def fragile():
+    with two_processes() as made:
         yield made
 
 
@@ -63,23 +64,32 @@ def test_bad_input_on_a_worker_reads_as_it_does_here(study, client, tmp_path):
     assert not (tmp_path / "m.zarr").exists()
 
 
-def test_a_worker_that_is_killed_changes_nothing(study, client, tmp_path, monkeypatch):
-    folder, files, variants = study
-    from conversion.summary import reading
-
-    monkeypatch.setattr(reading, "_read_task", slowly)
-    pids = list(client.run(os.getpid).values())
-    killer = threading.Timer(1.0, os.kill, (pids[0], signal.SIGKILL))
-    killer.start()
-    conversion.munge(files, variants, tmp_path / "m.zarr")
-    killer.join()
-    assert pids[0] not in client.run(os.getpid).values()
-    same(tmp_path / "m.zarr", folder / "threads.zarr")
-
-
-def slowly(index, job):
-    """The task, after a while, so that the kill meets one that is running."""
+def slowly(folder, index, job):
+    """The task, after a while; leaves a file named after the process and the index."""
     from conversion.summary.reading import _read_task
 
-    time.sleep(0.7)
+    Path(folder, f"{os.getpid()}-{index}").touch()
+    time.sleep(0.3)
     return _read_task(index, job)
+
+
+@pytest.mark.parametrize("function", [conversion.munge, conversion.sumstats])
+def test_a_worker_that_is_killed_in_the_middle_changes_nothing(function, study, fragile, tmp_path, monkeypatch):
+    from conversion.summary import reading
+
+    _, files, variants = study
+    scale = {"scale": "linear"} if function is conversion.sumstats else {}
+    with dask.config.set(scheduler="threads"):
+        wanted = function(files, variants, tmp_path / "threads.zarr", **scale)
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    monkeypatch.setattr(reading, "_read_task", functools.partial(slowly, str(marks)))
+    victim = next(iter(fragile.run(os.getpid).values()))
+    with struck(lambda: victim if list(marks.glob(f"{victim}-*")) else None) as hit:
+        found = function(files, variants, tmp_path / "m.zarr", **scale)
+    same(tmp_path / "m.zarr", tmp_path / "threads.zarr")
+    assert found.reports == wanted.reports
+    lost = {path.name.split("-")[1] for path in marks.glob(f"{victim}-*")}
+    others = {path.name.split("-")[1] for path in marks.iterdir() if not path.name.startswith(f"{victim}-")}
+    assert hit == [victim]
+    assert others == {str(index) for index in range(len(files))} - (lost - others)

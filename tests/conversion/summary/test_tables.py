@@ -23,7 +23,7 @@ HEADER = ["SNP", "A1", "BETA", "P"]
 def inflate(request, monkeypatch):
     """Both modules that may unpack gzip."""
     module = pytest.importorskip(request.param)
-    monkeypatch.setattr(streams, "_inflater", lambda: module)
+    monkeypatch.setattr(streams, "inflater", lambda: module)
 
 
 ROWS = [["rs1", "A", "0.1", "0.5"], ["rs2", "C", "-2e-3", "1e-300"], ["rs3", "", "NA", "."]]
