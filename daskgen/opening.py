@@ -5,6 +5,7 @@ from __future__ import annotations
 import xarray as xr
 
 from daskgen.genotypes.dataset import open_genotypes
+from daskgen.gwas import open_gwas
 from daskgen.stores import Location, StoreLike, open_dataset, open_group
 
 __all__ = ["open_store"]
@@ -15,10 +16,13 @@ def open_store(path: StoreLike) -> xr.Dataset:
 
     path: a local path or any URL that fsspec opens. A genotypes store comes with sgkit's names: `call_genotype`
     (variants, samples, ploidy) int8 with -1 for missing, `call_genotype_mask`, `call_dosage` (variants, samples)
-    float32 with NaN, and the variant, sample and contig columns.
+    float32 with NaN, and the variant, sample and contig columns. A result per variant (kind gwas) has the accessor `.dg`
+    (`daskgen.gwas.GwasAccessor`).
 
     Raises StoreError if there is no complete store of daskgen at `path`.
     """
     location = Location.of(path)
     kind = open_group(location).attrs["kind"]
-    return open_genotypes(location) if kind == "genotypes" else open_dataset(location)
+    if kind == "genotypes":
+        return open_genotypes(location)
+    return open_gwas(location) if kind == "gwas" else open_dataset(location)

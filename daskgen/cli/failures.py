@@ -11,24 +11,18 @@ from collections.abc import Sequence
 import click
 
 from daskgen.errors import DaskgenError, InterruptedRunError, NotConvergedError
+from daskgen.inputs.arguments import our_name
 
 __all__ = ["INTERRUPTED", "describe", "exit_code", "resume_command", "show", "show_usage_error"]
 
 UNEXPECTED, USAGE, INPUT, INTERRUPTED = 1, 2, 3, 5
 
-# What other tools call the options that we have.
+# What other tools call options that no function has as an argument; `daskgen.inputs.arguments` knows the others.
 ELSEWHERE = {
     "--bfile": "the file itself, without an option: daskgen convert genotypes cohort.bed",
     "--pfile": "the file itself, without an option: daskgen convert genotypes cohort.pgen",
-    "--chr": "--contig",
-    "--geno": "--missing-max",
-    "--maf": "--maf-min",
     "--memory": "--memory-limit",
-    "--n-comps": "--n",
-    "--n-components": "--n",
     "--output": "--out",
-    "--overwrite": "--force",
-    "--snps": "--extract",
     "--threads": "--cluster threads:N",
 }
 
@@ -89,13 +83,26 @@ def show_usage_error(error: click.ClickException) -> int:
     """A command line that click could not understand: the message, and where the help is."""
     context = getattr(error, "ctx", None)
     click.echo(f"{click.style('Error:', fg='red', bold=True)} {error.format_message()}", err=True)
-    ours = ELSEWHERE.get(error.option_name) if isinstance(error, click.NoSuchOption) else None
+    ours = _our_option(error) if isinstance(error, click.NoSuchOption) else None
     if ours is not None:
         click.echo(f"  expected  {ours}", err=True)
     if context is not None:
         click.echo(f"  do        {context.command_path} --help", err=True)
     click.echo(f"(exit {USAGE}; nothing written)", err=True)
     return USAGE
+
+
+def _our_option(error: click.NoSuchOption) -> str | None:
+    """What the option of another tool is called here."""
+    if error.option_name in ELSEWHERE or error.ctx is None:
+        return ELSEWHERE.get(error.option_name)
+    parameters = {str(parameter.name): parameter for parameter in error.ctx.command.params}
+    ours = our_name(error.option_name, parameters)
+    if ours is None:
+        return None
+    parameter = parameters[ours]
+    shown = parameter.make_metavar(error.ctx) if isinstance(parameter, click.Argument) else parameter.opts[0]
+    return f"{shown}, without an option" if isinstance(parameter, click.Argument) else shown
 
 
 def close_standard_output() -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from daskgen.cli.describe import aligned
 from daskgen.cli.options import Settings, example, pick_given, settings_options
 from daskgen.cli.pca import check_store_path
 from daskgen.cli.run import Run
@@ -113,7 +114,7 @@ def heritability_lines(result: xr.Dataset) -> list[str]:
                 f"{int(one['n_variants'].values[i]):,}",
             )
         )
-    lines = ["", "Heritability", *_table(rows)]
+    lines = ["", "Heritability", *aligned(rows, "  ")]
     if liability.any():
         scale = "all traits" if liability.all() else "traits with *, of the others on the observed scale"
         lines.append(f"  h2 on the liability scale: {scale}")
@@ -143,16 +144,11 @@ def correlation_lines(result: xr.Dataset) -> list[str]:
                     f"{int(at['n_variants']):,}",
                 )
             )
-    return ["", "Genetic correlation", *_table(rows), ""]
+    return ["", "Genetic correlation", *aligned(rows, "  "), ""]
 
 
 def _with_error(value: Any, error: Any) -> str:
     return f"{float(value):.4f} ({float(error):.4f})"
-
-
-def _table(rows: list[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  " + "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _summary(result: xr.Dataset) -> dict[str, Any]:

@@ -85,6 +85,10 @@ def test_the_command_that_resumes_is_the_same_with_resume_and_without_force(argu
         (["info"], "Missing argument"),
         (["pca", "x.zarr", "--maf", "0.01"], "expected  --maf-min"),
         (["convert", "genotypes", "--bfile", "x"], "without an option"),
+        (["ldsc", "m.zarr", "--ref-ld-chr", "eur/"], "expected  LD_SCORES, without an option"),
+        (["ldsc", "m.zarr", "l.zarr", "--samp-prev", "0.5"], "expected  --sample-prev"),
+        (["convert", "munge", "x", "--merge-alleles", "y"], "expected  --reference"),
+        (["pca", "x.zarr", "--n-comps", "3"], "expected  --n\n"),
     ],
 )
 def test_a_command_line_that_is_wrong_ends_with_2_and_says_what_is_right(
