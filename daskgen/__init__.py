@@ -18,31 +18,39 @@ __version__ = "0.1.0.dev0"
 
 # name -> "module" (the module itself) or "module:object"
 _LAZY = {
+    "bayes": "daskgen.bayes",
     "cluster": "daskgen.cluster",
     "convert": "conversion",
     "errors": "daskgen.errors",
     "genotypes": "daskgen.genotypes",
     "ldsc": "daskgen.ldsc",
     "open_store": "daskgen.opening:open_store",
+    "plotting": "daskgen.plotting",
+    "reml": "daskgen.reml",
+    "sem": "daskgen.sem",
     "simulate": "daskgen.simulate",
     "verify": "daskgen.stores.verify:verify",
 }
 
 __all__ = [
     "__version__",
+    "bayes",
     "cluster",
     "convert",
     "errors",
     "genotypes",
     "ldsc",
     "open_store",
+    "plotting",
+    "reml",
+    "sem",
     "simulate",
     "verify",
 ]
 
 if TYPE_CHECKING:
     import conversion as convert
-    from daskgen import cluster, errors, genotypes, ldsc, simulate
+    from daskgen import bayes, cluster, errors, genotypes, ldsc, plotting, reml, sem, simulate
     from daskgen.opening import open_store
     from daskgen.stores.verify import verify
 

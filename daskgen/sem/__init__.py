@@ -7,16 +7,24 @@ model. `rgmodel`, `efa`, `write_model`, `index_s`, `sub_sv`, `local_srmd` and `e
 
 from __future__ import annotations
 
-from daskgen.sem.common_factor_gwas import commonfactor_gwas
-from daskgen.sem.covariance_subset import index_s, sub_sv
-from daskgen.sem.factor_analysis import efa
-from daskgen.sem.factor_sample_size import effective_n
-from daskgen.sem.fit import Fit
-from daskgen.sem.genetic_correlations import rgmodel
-from daskgen.sem.gwas import user_gwas
-from daskgen.sem.loadings_model import write_model
-from daskgen.sem.root_mean_difference import local_srmd
-from daskgen.sem.user_model import commonfactor, usermodel
+import importlib
+from typing import TYPE_CHECKING
+
+# name -> module. They are imported when they are first used: optimisers are not loaded for a pass over SNPs.
+_LAZY = {
+    "Fit": "fit",
+    "commonfactor": "user_model",
+    "commonfactor_gwas": "common_factor_gwas",
+    "efa": "factor_analysis",
+    "effective_n": "factor_sample_size",
+    "index_s": "covariance_subset",
+    "local_srmd": "root_mean_difference",
+    "rgmodel": "genetic_correlations",
+    "sub_sv": "covariance_subset",
+    "user_gwas": "gwas",
+    "usermodel": "user_model",
+    "write_model": "loadings_model",
+}
 
 __all__ = [
     "Fit",
@@ -32,3 +40,27 @@ __all__ = [
     "usermodel",
     "write_model",
 ]
+
+if TYPE_CHECKING:
+    from daskgen.sem.common_factor_gwas import commonfactor_gwas
+    from daskgen.sem.covariance_subset import index_s, sub_sv
+    from daskgen.sem.factor_analysis import efa
+    from daskgen.sem.factor_sample_size import effective_n
+    from daskgen.sem.fit import Fit
+    from daskgen.sem.genetic_correlations import rgmodel
+    from daskgen.sem.gwas import user_gwas
+    from daskgen.sem.loadings_model import write_model
+    from daskgen.sem.root_mean_difference import local_srmd
+    from daskgen.sem.user_model import commonfactor, usermodel
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'daskgen.sem' has no attribute {name!r}. Its names are: {', '.join(__all__)}.")
+    value = getattr(importlib.import_module(f"daskgen.sem.{_LAZY[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return list(__all__)
