@@ -33,13 +33,40 @@ COMMANDS: Tree = {
     "verify": "daskgen.cli.verify",
     "export": (
         "Write a store in the form that other tools read.",
-        {"bed": "daskgen.cli.export_bed", "covstruct": "daskgen.cli.export_covstruct"},
+        {
+            "tsv": "daskgen.cli.export_tsv",
+            "bed": "daskgen.cli.export_bed",
+            "covstruct": "daskgen.cli.export_covstruct",
+            "vcf-zarr": "daskgen.cli.export_vcf_zarr",
+        },
     ),
     "variant-stats": "daskgen.cli.variant_stats",
     "sample-stats": "daskgen.cli.sample_stats",
     "pca": "daskgen.cli.pca",
+    "reml": "daskgen.cli.reml",
+    "he": "daskgen.cli.he",
+    "reml-gwas": "daskgen.cli.reml_gwas",
     "ldsc": "daskgen.cli.ldsc",
     "ld-scores": "daskgen.cli.ld_scores",
+    "sem": (
+        "Fit structural equation models to genetic covariances.",
+        {
+            "usermodel": "daskgen.cli.sem_usermodel",
+            "commonfactor": "daskgen.cli.sem_commonfactor",
+            "user-gwas": "daskgen.cli.sem_user_gwas",
+            "commonfactor-gwas": "daskgen.cli.sem_commonfactor_gwas",
+            "efa": "daskgen.cli.sem_efa",
+        },
+    ),
+    "plot": (
+        "Draw a figure of a result.",
+        {
+            "manhattan": "daskgen.cli.plot_manhattan",
+            "qq": "daskgen.cli.plot_qq",
+            "heatmap": "daskgen.cli.plot_heatmap",
+        },
+    ),
+    "bayes": "daskgen.cli.bayes",
     "simulate": (
         "Make data with known truth, of any size.",
         {"genotypes": "daskgen.cli.simulate_genotypes", "sumstats": "daskgen.cli.simulate_sumstats"},

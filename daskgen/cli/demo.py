@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 
-from daskgen.cli import demo_gwas
+from daskgen.cli import demo_gwas, demo_models
 from daskgen.cli.options import Settings, example, settings_options
 from daskgen.cli.run import Run, format_seconds
 from daskgen.errors import StoreError
@@ -140,6 +140,9 @@ STEPS: list[tuple[str, Callable[[Demo], list[str]]]] = [
     ("components", components),
     ("sumstats", demo_gwas.sumstats),
     ("ldsc", demo_gwas.ldsc),
+    ("sem", demo_models.sem),
+    ("reml", demo_models.reml),
+    ("bayes", demo_models.bayes),
 ]
 
 

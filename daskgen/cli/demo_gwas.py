@@ -13,7 +13,19 @@ if TYPE_CHECKING:
 
     from daskgen.cli.demo import Demo
 
-__all__ = ["CAUSAL", "EFFECT", "HERITABILITY", "LOADING", "TRAITS", "N", "covariance", "ldsc", "loadings", "sumstats"]
+__all__ = [
+    "CAUSAL",
+    "EFFECT",
+    "HERITABILITY",
+    "LOADING",
+    "TRAITS",
+    "N",
+    "covariance",
+    "ldsc",
+    "loadings",
+    "short",
+    "sumstats",
+]
 
 # The truth: one factor F with variance 1 behind the genetic parts of all traits, and ten variants that act through it.
 TRAITS = ("A", "B", "C", "D", "E")
@@ -101,15 +113,15 @@ def ldsc(demo: Demo) -> list[str]:
         "largest_deviation_in_standard_errors": float(deviation.max()),
     }
     estimates = zip(TRAITS, found["h2"].values, HERITABILITY, strict=True)
-    h2 = (f"{name} {_short(value)} ({_short(true)})" for name, value, true in estimates)
+    h2 = (f"{name} {short(value)} ({short(true)})" for name, value, true in estimates)
     pairs = ((0, 1), (0, 2), (1, 2), (0, 4))
-    shown = (f"{TRAITS[i]},{TRAITS[j]} {_short(rg[i, j])} ({_short(truth[i, j])})" for i, j in pairs)
+    shown = (f"{TRAITS[i]},{TRAITS[j]} {short(rg[i, j])} ({short(truth[i, j])})" for i, j in pairs)
     return [
         f"h2 {'  '.join(h2)} (truth)",
         f"rg {'  '.join(shown)}; all within {deviation.max():.1f} standard errors",
     ]
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
     """Two decimals, without the zero before the point."""
     return f"{value:.2f}".replace("0.", ".", 1)

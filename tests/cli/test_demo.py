@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from daskgen.cli import app, demo
+import daskgen as dg
+from daskgen.cli import app, demo, demo_gwas
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +29,30 @@ def test_estimates_are_near_the_truth(folder: Path) -> None:
     *separating, last = facts["components"]["explained_by_population"]
     assert min(separating) > 0.98
     assert last < 0.05
+    assert facts["sumstats"]["rows_kept"] > 970_000
+    ldsc = facts["ldsc"]
+    assert ldsc["largest_deviation_in_standard_errors"] < 3.5
+    assert ldsc["h2"]["estimate"] == pytest.approx(ldsc["h2"]["truth"], abs=0.05)
+    sem = facts["sem"]
+    assert sem["loadings"]["estimate"] == pytest.approx(sem["loadings"]["truth"], abs=0.05)
+    assert sem["causal_found"] >= 8
+    for engine in ("reml", "bayes"):
+        h2 = facts[engine]["h2"]
+        assert abs(h2["estimate"] - h2["truth"]) < 3 * h2.get("se", 0.06)
+        assert facts[engine]["accuracy"] > 0.6
+    assert facts["bayes"]["r_hat"] < 1.1
+
+
+def test_the_gwas_stores_are_left_for_models(folder: Path) -> None:
+    stores = {name: dg.open_store(folder / f"{name}.zarr") for name in ("munged", "sumstats", "covstruct", "ld")}
+    assert stores["sumstats"].attrs["purpose"] == "gwas"
+    traits = list(demo_gwas.TRAITS)
+    assert all(stores[name]["trait"].values.tolist() == traits for name in ("munged", "sumstats", "covstruct"))
+    # The causal variants have the largest joint statistics, in the direction of the loadings.
+    gwas = stores["sumstats"]
+    score = (demo_gwas.loadings()[:, None] * gwas["beta"] / gwas["se"]).sum("traits", skipna=True).values
+    found = {str(gwas["variant_id"].values[row]) for row in np.argsort(score)[-8:]}
+    assert len(found & set(demo_gwas.CAUSAL)) >= 6
 
 
 def test_every_step_has_its_line(folder: Path) -> None:

@@ -11,7 +11,9 @@ import pandas as pd
 import pytest
 
 from daskgen.cli import app
+from daskgen.stores import open_group
 from tests.cli.cohort import CODES, write_cohort
+from tests.conversion.bgen_files import bgen
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +75,36 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(folder: Path, capsys: pyte
     assert app.invoke(["convert", "genotypes", str(folder / "cohort.bed"), "--out", out, "--dry-run"]) == 0
     assert "Plan " in capsys.readouterr().out
     assert sorted(folder.rglob("*")) == before
+
+
+def test_options_for_imputed_genotypes_reach_the_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, _ = bgen(tmp_path / "c.bgen", m=9, n=6, contigs=("",), ids=False)
+    (tmp_path / "named.sample").write_text("ID_1 ID_2 missing\n0 0 0\n" + "".join(f"F{i} S{i} 0\n" for i in range(6)))
+    options = ["--sample-file", str(tmp_path / "named.sample"), "--hard-call-threshold", "0.2", "--dosage-bits", "8"]
+    options += ["--no-hard-calls", "--default-contig", "7", "--ref", "last"]
+    out = tmp_path / "c.zarr"
+    assert app.invoke(["convert", "genotypes", str(path), "--out", str(out), *options]) == 0
+    assert "Counted    allele 1: rs0 A (not G)" in capsys.readouterr().out
+    group = open_group(out)
+    assert "call_genotype_packed" not in group
+    assert dict(group["call_dosage"].attrs)["hard_call_threshold"] == 0.2
+    assert dict(group["call_dosage"].attrs)["dosage_bits"] == 8
+    assert group["contig_id"][...].tolist() == ["7"]
+    assert group["sample_id"][...].tolist() == [f"S{i}" for i in range(6)]
+    assert app.invoke(["info", str(out)]) == 0
+    assert "Dosages    without hard calls" in capsys.readouterr().out
+    for wrong in (["--dosage-bits", "12"], ["--hard-call-threshold", "0.5"], ["--no-hard-calls", "--dosages", "no"]):
+        assert app.invoke(["convert", "genotypes", str(path), "--out", str(tmp_path / "d.zarr"), *wrong]) == 2
+
+
+def test_a_text_matrix_takes_a_map(tmp_path: Path) -> None:
+    (tmp_path / "markers.csv").write_text("ID,a,b\nx,0,1\ny,2,9\n")
+    (tmp_path / "map.csv").write_text("marker,chromosome,position\na,1,10\nb,2,20\n")
+    command = ["convert", "genotypes", str(tmp_path / "markers.csv"), "--out", str(tmp_path / "c.zarr")]
+    assert app.invoke([*command, "--variant-file", str(tmp_path / "map.csv")]) == 0
+    group = open_group(tmp_path / "c.zarr")
+    assert group["contig_id"][...].tolist() == ["1", "2"]
+    assert group["variant_position"][...].tolist() == [10, 20]
 
 
 def test_samples_are_selected_by_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
