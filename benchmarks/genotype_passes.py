@@ -38,7 +38,6 @@ from daskgen.genotypes.view import GenotypeView
 from daskgen.kernels import genotype_products as products
 from daskgen.passes import worker_cache
 
-
 _PEAK = """
 import resource, sys
 import numpy as np

@@ -16,7 +16,8 @@ def open_store(path: StoreLike) -> xr.Dataset:
 
     path: a local path or any URL that fsspec opens. A genotypes store comes with sgkit's names: `call_genotype`
     (variants, samples, ploidy) int8 with -1 for missing, `call_genotype_mask`, `call_dosage` (variants, samples)
-    float32 with NaN, and the variant, sample and contig columns. A result per variant (kind gwas) has the accessor `.dg`
+    float32 with NaN, and the variant, sample and contig columns. A result per variant (kind gwas) has the accessor
+    `.dg`
     (`daskgen.gwas.GwasAccessor`).
 
     Raises StoreError if there is no complete store of daskgen at `path`.

@@ -27,14 +27,17 @@ LAYERS = [
     {"stores"},
     {"cluster"},
     {"passes"},
-    {"genotypes"},
+    {"genotypes", "gwas"},
     {"opening"},
     {"ldsc", "sem", "reml", "bayes", "cells", "simulate"},
     {"plotting", "report"},
     {"cli"},
 ]
 LAYER = {name: depth for depth, names in enumerate(LAYERS) for name in names}
-MAY_ALSO_IMPORT = {("sem", "ldsc")}  # the SEM engine reads what LD-score regression produces
+MAY_ALSO_IMPORT = {
+    ("sem", "ldsc"),  # the SEM engine reads what LD-score regression produces
+    ("gwas", "plotting"),  # the accessor of a result draws it
+}
 CONVERSION_MAY_IMPORT = {"errors", "config", "limits", "inputs", "kernels", "stores", "passes"}
 
 # Packages beyond the standard library that a kernel may import: arrays in, arrays out.
@@ -166,6 +169,8 @@ def check_packages(path: str, imported: Import) -> str | None:
         return None if known else "distributed is imported only in cluster, passes and graph modules"
     if package == "cupy" and not path.startswith("daskgen/kernels/cuda/"):
         return "cupy is imported only under daskgen/kernels/cuda; elsewhere kernels dispatch on the array's type"
+    if package == "matplotlib" and not path.startswith("daskgen/plotting/"):
+        return "matplotlib is imported only in plotting"
     if name in OPENS_ZARR and not path.startswith("daskgen/stores/"):
         return f"{name} outside daskgen/stores: write with StoreWriter, read with daskgen.stores.open_group"
     if path.startswith("daskgen/kernels/"):
@@ -261,6 +266,7 @@ def test_every_part_of_daskgen_has_a_layer() -> None:
         ("daskgen/kernels/a.py", "def f():\n    import xarray", "know nothing of xarray"),
         ("daskgen/kernels/a.py", "from ..stores import StoreWriter", "kernels may not import stores"),
         ("daskgen/kernels/a.py", "import cupy", "only under daskgen/kernels/cuda"),
+        ("daskgen/cli/a.py", "def f():\n    from matplotlib import pyplot", "only in plotting"),
         ("daskgen/stores/a.py", "from daskgen.passes import run_map", "stores may not import passes"),
         ("daskgen/stores/a.py", "def f():\n    import daskgen.passes.run", "stores may not import passes"),
         ("daskgen/stores/a.py", "from dask.distributed import get_client", "distributed is imported only"),

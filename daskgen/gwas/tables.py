@@ -20,8 +20,8 @@ def result_table(dataset: xr.Dataset, parameter: str | None = None) -> pd.DataFr
     variant_id, contig, position, effect_allele, other_allele, maf (those that there are), [parameter,] estimate, se, z,
     p, minus_log10_p (exact where p is 0), chisq, chisq_df, chisq_p, aic, q_snp, q_snp_df, q_snp_p (of the factor that
     the parameter is an effect on), and every other number per variant, status last. Of a scan by linear models z is the
-    normal score of the t statistic's p value, and t, n_called and allele_frequency are there. In memory: take a part of a large
-    result first (`dataset.isel(variant=slice(...))`), or use `.dg.top`.
+    normal score of the t statistic's p value, and t, n_called and allele_frequency are there. In memory: take a part of
+    a large result first (`dataset.isel(variant=slice(...))`), or use `.dg.top`.
     """
     known = labels(dataset)
     several = parameter is None and len(known) > 1

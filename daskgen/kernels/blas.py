@@ -1,8 +1,8 @@
-"""Matrix products inside compiled kernels: BLAS sgemm, called without the GIL and without temporaries.
+"""Matrix products inside compiled kernels: BLAS sgemm and dgemm, called without the GIL and without temporaries.
 
-The routine is the one that SciPy carries (`scipy.linalg.cython_blas`), because it has an address that compiled code can
-call. ``scipy.linalg.blas`` calls the same routine but holds the GIL meanwhile: two threads then take as long as one.
-Importing this module loads that BLAS, so a threadpoolctl limit set afterwards covers it.
+The routines are those that SciPy carries (`scipy.linalg.cython_blas`), because they have an address that compiled code
+can call. ``scipy.linalg.blas`` calls the same routines but holds the GIL meanwhile: two threads then take as long as
+one. Importing this module loads that BLAS, so a threadpoolctl limit set afterwards covers it.
 """
 
 from __future__ import annotations
@@ -17,47 +17,49 @@ from daskgen.kernels.compile import helper
 
 __all__ = ["add_product", "add_transposed_product"]
 
-Float32 = npt.NDArray[np.float32]
+Floating = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
 # By name and not by address: compiled code in the cache holds the name, and the address differs in every process.
 llvmlite.binding.add_symbol("daskgen_sgemm", get_cython_function_address("scipy.linalg.cython_blas", "sgemm"))
+llvmlite.binding.add_symbol("daskgen_dgemm", get_cython_function_address("scipy.linalg.cython_blas", "dgemm"))
 _sgemm = types.ExternalFunction("daskgen_sgemm", types.void(*[types.voidptr] * 13))
+_dgemm = types.ExternalFunction("daskgen_dgemm", types.void(*[types.voidptr] * 13))
 
 _PLAIN = np.uint8(ord("N"))
 _TRANSPOSED = np.uint8(ord("T"))
 
 
 @helper
-def add_product(a: Float32, b: Float32, keep: int, c: Float32) -> None:
-    """C = A B + keep C for float32 A (m, k), B (k, n), C (m, n) whose rows are contiguous; `keep` is 0 or 1."""
+def add_product(a: Floating, b: Floating, keep: int, c: Floating) -> None:
+    """C = A B + keep C for A (m, k), B (k, n), C (m, n) of one type, rows contiguous; `keep` is 0 or 1."""
     _row_major(_PLAIN, a, b, a.shape[1], keep, c)
 
 
 @helper
-def add_transposed_product(a: Float32, b: Float32, keep: int, c: Float32) -> None:
-    """C = A' B + keep C for float32 A (k, m), B (k, n), C (m, n) whose rows are contiguous; `keep` is 0 or 1."""
+def add_transposed_product(a: Floating, b: Floating, keep: int, c: Floating) -> None:
+    """C = A' B + keep C for A (k, m), B (k, n), C (m, n) of one type, rows contiguous; `keep` is 0 or 1."""
     _row_major(_TRANSPOSED, a, b, a.shape[0], keep, c)
 
 
 @helper
-def _row_major(transpose_a: np.uint8, a: Float32, b: Float32, inner: int, keep: int, c: Float32) -> None:
+def _row_major(transpose_a: np.uint8, a: Floating, b: Floating, inner: int, keep: int, c: Floating) -> None:
     # BLAS reads arrays by columns, so it sees every matrix transposed: it is asked for C' = B' A' + keep C'.
     letters = np.array([_PLAIN, transpose_a], np.uint8)
     sizes = np.array([c.shape[1], c.shape[0], inner], np.int32)
-    row_lengths = np.array([b.strides[0] // 4, a.strides[0] // 4, c.strides[0] // 4], np.int32)
-    factors = np.array([1, keep], np.float32)
-    _sgemm(
-        letters.ctypes,
-        letters[1:].ctypes,
-        sizes.ctypes,
-        sizes[1:].ctypes,
-        sizes[2:].ctypes,
-        factors.ctypes,
-        b.ctypes,
-        row_lengths.ctypes,
-        a.ctypes,
-        row_lengths[1:].ctypes,
-        factors[1:].ctypes,
-        c.ctypes,
-        row_lengths[2:].ctypes,
-    )
+    width = c.itemsize
+    row_lengths = np.array([b.strides[0] // width, a.strides[0] // width, c.strides[0] // width], np.int32)
+    factors = np.ones(2, c.dtype)
+    factors[1] = keep
+    # Known when it is compiled: there is one version for each type.
+    if c.itemsize == 4:
+        _sgemm(
+            *(letters.ctypes, letters[1:].ctypes, sizes.ctypes, sizes[1:].ctypes, sizes[2:].ctypes),
+            *(factors.ctypes, b.ctypes, row_lengths.ctypes, a.ctypes, row_lengths[1:].ctypes),
+            *(factors[1:].ctypes, c.ctypes, row_lengths[2:].ctypes),
+        )
+    else:
+        _dgemm(
+            *(letters.ctypes, letters[1:].ctypes, sizes.ctypes, sizes[1:].ctypes, sizes[2:].ctypes),
+            *(factors.ctypes, b.ctypes, row_lengths.ctypes, a.ctypes, row_lengths[1:].ctypes),
+            *(factors[1:].ctypes, c.ctypes, row_lengths[2:].ctypes),
+        )

@@ -76,3 +76,37 @@ def test_other_types_are_refused():
         kernels.dosage_moments(np.zeros((2, 3), np.uint16), [-1])
     with pytest.raises(ValueError, match="dosage must have the shape"):
         kernels.dosage_moments(np.zeros(3, np.uint16))
+
+
+@given(STEPS, st.sampled_from([0, 0.001, 0.05, 0.1, 0.25, 0.4999]), st.data())
+def test_calls_are_whole_numbers_that_are_near_enough(steps, threshold, data):
+    absent = data.draw(arrays(np.bool_, steps.shape))
+    dosage = np.where(absent, kernels.DOSAGE_MISSING, steps).astype(np.uint16)
+    calls = kernels.unpack(kernels.call_dosages(dosage, threshold), steps.shape[1])
+    for call, row in zip(calls.ravel().tolist(), dosage.ravel().tolist(), strict=True):
+        near = round(row / 16384)
+        is_call = row != 65535 and abs(row - 16384 * near) <= threshold * 16384
+        assert call == (near if is_call else -1)
+
+
+def test_calls_at_the_edge_of_the_threshold():
+    dosage = np.array([[1638, 1639, 14746, 14745, 16384 + 1638, 32768 - 1638, 32768, 32769, 65534]], np.uint16)
+    packed = kernels.call_dosages(dosage)
+    assert kernels.unpack(packed, 9).tolist() == [[0, -1, 1, -1, 1, 2, 2, -1, -1]]
+    assert packed[0, -1] >> 2 == 0b111111, "padding is missing"
+    for threshold in (-0.1, 0.5):
+        with pytest.raises(ValueError, match="threshold must be"):
+            kernels.call_dosages(dosage, threshold)
+
+
+@given(STEPS)
+def test_rounding_to_eight_bits(steps):
+    dosage = steps.copy()
+    dosage[0, 0] = kernels.DOSAGE_MISSING
+    rounded = kernels.round_dosage(dosage.copy(), 8)
+    assert rounded[0, 0] == kernels.DOSAGE_MISSING
+    kept = dosage != kernels.DOSAGE_MISSING
+    assert (rounded[kept] % 64 == 0).all()
+    assert (np.abs(rounded[kept].astype(int) - dosage[kept]) <= 32).all()
+    np.testing.assert_array_equal(kernels.round_dosage(rounded.copy(), 8), rounded)
+    np.testing.assert_array_equal(kernels.round_dosage(dosage.copy(), 16), dosage)

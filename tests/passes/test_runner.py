@@ -7,9 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-import threading
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +16,7 @@ import pytest
 from daskgen.errors import InterruptedRunError
 from daskgen.passes import PassRunner, TreeSum, run_map, show_progress
 from daskgen.passes.executors import ThreadExecutor
+from tests.cluster.lost_workers import struck, two_processes
 from tests.passes import tasks
 
 LEAVES = 13
@@ -29,19 +28,6 @@ def expected(scale=1.0, leaves=LEAVES):
     for leaf in range(leaves):
         tree.add(0, leaf, tasks.piece(leaf, scale))
     return tree.total(leaves)
-
-
-@contextmanager
-def two_processes():
-    import dask
-    from distributed import Client, LocalCluster
-
-    with (
-        dask.config.set({"distributed.scheduler.worker-ttl": "6s", "distributed.worker.daemon": False}),
-        LocalCluster(2, threads_per_worker=1, processes=True, dashboard_address=":0") as made,
-        Client(made) as client,
-    ):
-        yield client
 
 
 @pytest.fixture(scope="module")
@@ -109,23 +95,11 @@ def test_work_is_spread_over_the_workers(cluster):
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_killed_or_hung_worker_is_replaced_and_the_bits_are_the_same(fragile, tmp_path, how):
     victim = next(iter(fragile.run(os.getpid).values()))
-    stopped = threading.Event()
-
-    def strike():
-        # In the middle: the victim has begun one of its leaves.
-        while not list(tmp_path.glob(f"*-{victim}")) and not stopped.is_set():
-            time.sleep(0.01)
-        os.kill(victim, how)
-
-    thread = threading.Thread(target=strike)
-    thread.start()
-    try:
+    # In the middle: the victim has begun one of its leaves.
+    with struck(lambda: victim if list(tmp_path.glob(f"*-{victim}")) else None, how) as hit:
         found = PassRunner().run_sum(tasks.marked, LEAVES, str(tmp_path), 0.2)
-    finally:
-        stopped.set()
-        thread.join()
     assert found.tobytes() == expected().tobytes()
-    assert list(tmp_path.glob(f"*-{victim}"))
+    assert hit == [victim]
 
 
 def test_a_task_that_keeps_losing_its_worker_ends_the_run_resumably(fragile):

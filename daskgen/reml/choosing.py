@@ -1,0 +1,101 @@
+"""Exact or stochastic: which of the two will be faster on this machine, and whether the exact way fits in memory."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from daskgen import limits
+from daskgen.passes import MemoryItem, Plan
+from daskgen.reml.lanczos_fit import FIRST_PROBES
+from daskgen.reml.relationships import Relationships
+from daskgen.reml.study import Group, Study
+
+__all__ = ["Predicted", "chosen_method", "predict_costs"]
+
+log = logging.getLogger("daskgen.reml")
+
+# Seconds on one core, from the measurements in docs/methods/reml.md.
+_MATRIX = 1.0e-11  # float64 relationship matrix, per sample x sample x variant
+_EIGEN = 2.2e-10  # eigenvectors, per sample^3
+_INVERSE = 8e-11  # one average-information step with dense matrices, per sample^3
+_DECODE, _COLUMN = 2.0e-10, 4.5e-11  # streamed product, per genotype; per genotype and vector
+
+UNIMPORTANT = 5.0
+"""Seconds below which the exact way is taken without a comparison."""
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Seconds of both ways, bytes of the exact one."""
+
+    exact: float
+    stochastic: float
+    exact_bytes: int
+
+    def choose(self, memory: int) -> str:
+        """ "exact" or "stochastic"."""
+        if self.exact_bytes > memory:
+            return "stochastic"
+        return "exact" if self.exact <= max(self.stochastic, UNIMPORTANT) else "stochastic"
+
+
+def predict_costs(n: int, m: int, components: int, phenotypes: int, probes: int, threads: int) -> Predicted:
+    """For n samples, m variants, so many components, phenotypes of the same samples, probes and threads."""
+    several = components > 1
+    factorise = (12 * phenotypes * (components + 2) * _INVERSE if several else _EIGEN) * float(n) ** 3
+    exact = (_MATRIX * float(n) ** 2 * m + factorise) / threads
+    passes = 90 * phenotypes if several else 24
+    columns = probes + (1 if several else phenotypes)
+    stochastic = passes * float(n) * m * (_DECODE + _COLUMN * columns) / threads
+    matrices = 2 * components + 4 if several else 5
+    return Predicted(exact, stochastic, 8 * n * n * matrices)
+
+
+def chosen_method(method: str, study: Study, group: Group, relationships: Relationships, n_probes: int | None) -> str:
+    """ "exact" or "stochastic"; PlanError where the exact way is asked for and does not fit in memory."""
+    threads = study.runner.executor().n_threads
+    components = int((relationships.counted > 0).sum())
+    costs = predict_costs(
+        group.n, relationships.n_variants, components, len(group.phenotypes), n_probes or FIRST_PROBES, threads
+    )
+    memory = limits.memory_limit(study.memory_limit)
+    way = costs.choose(memory) if method == "auto" else method
+    plan = (_exact_plan if way == "exact" else _streamed_plan)(
+        group, relationships, components, n_probes or FIRST_PROBES, costs.exact_bytes, memory
+    )
+    plan.check()
+    plan.notes.append(
+        f"predicted on {threads} thread{'s' * (threads > 1)}: exact {costs.exact:,.0f} s, "
+        f"stochastic {costs.stochastic:,.0f} s"
+    )
+    for line in plan.lines():
+        log.info("%s", line)
+    return way
+
+
+def _exact_plan(
+    group: Group, relationships: Relationships, components: int, probes: int, needed: int, memory: int
+) -> Plan:
+    matrices = MemoryItem(f"matrices of {group.n:,} x {group.n:,} samples", needed, lower='method="stochastic"')
+    title = f"exact, {_counted(components, 'component')}, {group.n:,} samples x {relationships.n_variants:,} variants"
+    return Plan(title, memory=[matrices], memory_limit=memory)
+
+
+def _streamed_plan(
+    group: Group, relationships: Relationships, components: int, probes: int, needed: int, memory: int
+) -> Plan:
+    columns = probes + (len(group.phenotypes) if components == 1 else 1)
+    plan = relationships.parts[0].operator.plan(columns, passes=None)
+    plan.title = f"stochastic, {_counted(components, 'component')}, {probes} probes"
+    vectors = 8 * group.n * columns * 6
+    if components > 1:
+        # Products of every component with probes and solutions: kept, new, and what a pass returns.
+        vectors += group.n * columns * components * (4 + 8 + 8)
+    name = f"probes and solves, {columns} vectors x {group.n:,} samples"
+    plan.memory.insert(0, MemoryItem(name, vectors, lower="fewer probes (--n-probes)"))
+    return plan
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}{'s' * (n != 1)}"

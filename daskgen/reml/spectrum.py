@@ -1,0 +1,142 @@
+"""The restricted likelihood of one relationship matrix as functions of its spectrum.
+
+On the n - c dimensions that the fixed effects leave, H = theta_g K + theta_e I has the eigenvectors of K, so that with
+d(lambda) = theta_g lambda + theta_e every part of the likelihood is y'f(K)y or tr f(K):
+
+    l = -1/2 [(n - c) log 2 pi + log|X'X| + tr log d + y'(1/d)y]
+    score_g = 1/2 [y'(lambda / d^2)y - tr(lambda / d)],      score_e = 1/2 [y'(1 / d^2)y - tr(1 / d)]
+    AI = 1/2 y'(lambda^2, lambda, 1)/d^3 y,                  E = 1/2 tr (lambda^2, lambda, 1)/d^2,      O = 2 AI - E
+
+Both kinds of sums are over nodes and weights: all eigenvalues (`ExactSpectrum`), or Gauss nodes from Lanczos
+recurrences started at y and at random probes (`SampledSpectrum`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+__all__ = ["Evaluation", "ExactSpectrum", "SampledSpectrum", "Spectrum", "evaluate"]
+
+Functions = Callable[[np.ndarray], np.ndarray]
+"""lambda (...) -> values (k, ...) of k functions."""
+
+
+class Spectrum(Protocol):
+    """Sums of functions of the eigenvalues. dimension: n - c; trace_k: tr K on it."""
+
+    @property
+    def dimension(self) -> int: ...
+
+    @property
+    def trace_k(self) -> float: ...
+
+    def quadratic(self, functions: Functions) -> np.ndarray:
+        """y'f(K)y for each function: (k,)."""
+
+    def trace(self, functions: Functions) -> tuple[np.ndarray, np.ndarray]:
+        """tr f(K), (k,), and the deviation of each probe from the mean, (probes, k)."""
+
+
+@dataclass(frozen=True)
+class ExactSpectrum:
+    """values (n - c,): eigenvalues; squares (n - c,): squared coordinates of y."""
+
+    values: np.ndarray
+    squares: np.ndarray
+
+    @property
+    def dimension(self) -> int:
+        return len(self.values)
+
+    @property
+    def trace_k(self) -> float:
+        return float(self.values.sum())
+
+    def quadratic(self, functions: Functions) -> np.ndarray:
+        return np.asarray(functions(self.values) @ self.squares)
+
+    def trace(self, functions: Functions) -> tuple[np.ndarray, np.ndarray]:
+        found = functions(self.values).sum(axis=1)
+        return found, np.zeros((0, len(found)))
+
+
+@dataclass(frozen=True)
+class SampledSpectrum:
+    """Gauss nodes and weights of y (k,) and of the probes (R, k); weights sum to the squared length of the vector.
+
+    A trace is estimated with two control variates whose traces are known, z'z and z'Kz:
+
+        tr f(K) = a (n - c) + b tr K + mean over probes of z'(f(K) - a I - b K)z,
+
+    with a + b lambda the least-squares line through f over the estimated spectrum, which minimises the variance
+    2 ||f(K) - a I - b K||_F^2 of a probe up to the diagonal.
+    """
+
+    nodes: np.ndarray
+    squares: np.ndarray
+    probe_nodes: np.ndarray
+    probe_squares: np.ndarray
+    dimension: int
+    trace_k: float
+
+    def quadratic(self, functions: Functions) -> np.ndarray:
+        return np.asarray(functions(self.nodes) @ self.squares)
+
+    def trace(self, functions: Functions) -> tuple[np.ndarray, np.ndarray]:
+        nodes, weights = self.probe_nodes, self.probe_squares
+        values = functions(nodes)
+        total = weights.sum()
+        centre = float((weights * nodes).sum() / total)
+        spread = float((weights * (nodes - centre) ** 2).sum())
+        mean = (weights * values).sum(axis=(1, 2)) / total
+        slope = (weights * (nodes - centre) * (values - mean[:, None, None])).sum(axis=(1, 2))
+        slope = slope / spread if spread > 1e-14 * total * max(centre, 1e-300) ** 2 else np.zeros_like(slope)
+        rest = values - mean[:, None, None] - slope[:, None, None] * (nodes - centre)
+        per_probe = (weights * rest).sum(axis=2)  # (k, R)
+        found = mean * self.dimension + slope * (self.trace_k - centre * self.dimension) + per_probe.mean(axis=1)
+        return found, (per_probe - per_probe.mean(axis=1, keepdims=True)).T
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The likelihood and its derivatives at one theta; deviations: of the probes' scores from their mean (R, 2)."""
+
+    log_likelihood: float
+    score: np.ndarray
+    average: np.ndarray
+    expected: np.ndarray
+    score_deviations: np.ndarray
+    log_likelihood_deviations: np.ndarray
+
+    @property
+    def observed(self) -> np.ndarray:
+        """Observed information 2 AI - E."""
+        return 2 * self.average - self.expected
+
+
+def evaluate(spectrum: Spectrum, theta: np.ndarray, log_determinant: float = 0.0) -> Evaluation:
+    """Log-likelihood, score and informations at theta = (theta_g, theta_e); log_determinant: log|X'X|."""
+    genetic, residual = theta
+
+    def of_y(values: np.ndarray) -> np.ndarray:
+        d = genetic * values + residual
+        return np.stack([1 / d, values / d**2, 1 / d**2, values**2 / d**3, values / d**3, 1 / d**3])
+
+    def of_trace(values: np.ndarray) -> np.ndarray:
+        d = genetic * values + residual
+        return np.stack([np.log(d), values / d, 1 / d, (values / d) ** 2, values / d**2, 1 / d**2])
+
+    y, (trace, deviations) = spectrum.quadratic(of_y), spectrum.trace(of_trace)
+    constant = spectrum.dimension * np.log(2 * np.pi) + log_determinant
+    return Evaluation(
+        float(-0.5 * (constant + trace[0] + y[0])),
+        0.5 * (y[1:3] - trace[1:3]),
+        0.5 * y[[3, 4, 4, 5]].reshape(2, 2),
+        0.5 * trace[[3, 4, 4, 5]].reshape(2, 2),
+        -0.5 * deviations[:, 1:3],
+        -0.5 * deviations[:, 0],
+    )
