@@ -30,6 +30,10 @@ class CovstructConversion:
     traits: tuple[str, ...]
     parts: tuple[str, ...]
 
+    def __fspath__(self) -> str:
+        """The store's path: functions take the result where they take a path."""
+        return self.path
+
     def open(self) -> xr.Dataset:
         """The store as a lazy xarray Dataset."""
         import daskgen

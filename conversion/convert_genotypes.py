@@ -53,6 +53,10 @@ class ConversionResult:
     dropped: dict[str, int]
     plan: Plan
 
+    def __fspath__(self) -> str:
+        """The store's path: functions take the result where they take a path."""
+        return self.path
+
     def open(self) -> Any:
         """The store as a lazy xarray Dataset, as `daskgen.open_store` gives it."""
         import daskgen

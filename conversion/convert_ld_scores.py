@@ -42,6 +42,10 @@ class LdScoreConversion:
     def n_variants(self) -> int:
         return sum(self.variants.values())
 
+    def __fspath__(self) -> str:
+        """The store's path: functions take the result where they take a path."""
+        return self.path
+
     def open(self) -> xr.Dataset:
         """The store as a lazy xarray Dataset."""
         import daskgen

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from conversion.summary.coding import codes_of
 from conversion.summary.numeric import MISSING_TEXT
 from daskgen.inputs.selection import plain_contig
 
@@ -37,24 +38,19 @@ class Contigs:
     def learn(self, column: pl.Series) -> npt.NDArray[np.int32]:
         """Codes of a column of the reference; new contigs get new codes."""
         texts = column.cast(pl.String)
-        for text in texts.unique(maintain_order=True).drop_nulls().to_list():
+        unique = texts.unique(maintain_order=True).drop_nulls().to_list()
+        for text in unique:
             self._add(contig_name(text))
-        return self.encode(texts)
+        return self._encode(texts, unique)
 
     def encode(self, column: pl.Series) -> npt.NDArray[np.int32]:
         """Codes of a column of any file."""
         texts = column.cast(pl.String)
-        unique = texts.unique().drop_nulls().to_list()
-        codes = [self._find(contig_name(text)) for text in unique]
-        if not unique:
-            return np.full(len(texts), -1, np.int32)
-        return (
-            texts.replace_strict(
-                pl.Series(unique, dtype=pl.String), pl.Series(codes, dtype=pl.Int32), default=-1, return_dtype=pl.Int32
-            )
-            .fill_null(-1)
-            .to_numpy()
-        )
+        return self._encode(texts, texts.unique().drop_nulls().to_list())
+
+    def _encode(self, texts: pl.Series, unique: list[str]) -> npt.NDArray[np.int32]:
+        code = {text: self._find(contig_name(text)) for text in unique}
+        return codes_of(texts, code, missing=-1, unknown=-1)
 
     def _find(self, name: str) -> int:
         if name in self._code:

@@ -122,8 +122,9 @@ class _SortedKeys:
 
     def __init__(self, keys: Int64):
         order = np.argsort(keys)
-        order = order[np.searchsorted(keys[order], _NO_KEY, side="right") :]
-        self._keys, self._rows = keys[order], order.astype(np.int32)
+        ordered = keys[order]
+        first = int(np.searchsorted(ordered, _NO_KEY, side="right"))
+        self._keys, self._rows = ordered[first:], order[first:].astype(np.int32)
 
     @property
     def nbytes(self) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 import zarr
 
 from conversion.summary.drops import REASONS, DropReport
@@ -17,7 +18,7 @@ from conversion.summary.spool import Spool
 from conversion.summary.study import TraitArguments
 from conversion.summary.trait import TraitRows
 from daskgen.errors import StoreError, UsageError
-from daskgen.stores import ArrayPlan, Location, RunKey, StoreWriter, column_layout, open_group
+from daskgen.stores import ArrayPlan, Location, PackedText, RunKey, StoreWriter, column_layout, open_group
 
 __all__ = ["ExistingStore", "SumstatsResult", "check_destination", "existing_store", "write_store"]
 
@@ -37,6 +38,10 @@ class SumstatsResult:
     traits: tuple[str, ...]
     n_variants: int
     reports: tuple[DropReport, ...]
+
+    def __fspath__(self) -> str:
+        """The store's path: functions take the result where they take a path."""
+        return self.path
 
     def open(self) -> Any:
         """The store as a lazy xarray Dataset, as `daskgen.open_store` gives it."""
@@ -172,13 +177,14 @@ def write_store(
         values = writer.stage("values", arrays=VALUES[purpose], blocks={"traits": 1, "variants": step})
 
         def whole(trait: int) -> Iterator[tuple[str, npt.NDArray[np.float64]]]:
+            there = place_of[old_rows if trait < n_old else spool.row(trait - n_old)]
             for name in VALUES[purpose]:
                 column = np.full(len(rows), np.nan)
                 if trait < n_old:
                     assert existing is not None
-                    column[place_of[old_rows]] = existing.values(trait, name)
+                    column[there] = existing.values(trait, name)
                 else:
-                    column[place_of[spool.row(trait - n_old)]] = spool.values(trait - n_old, name)
+                    column[there] = spool.values(trait - n_old, name)
                 yield name, column
 
         groups = -(-len(rows) // step)
@@ -194,8 +200,6 @@ def write_store(
 
 
 def _rows_of(existing: ExistingStore, reference: Reference) -> npt.NDArray[np.int64]:
-    import polars as pl
-
     ids = pl.Series(np.asarray(existing.group["variant_id"][...]).tolist(), dtype=pl.String)  # type: ignore[index]
     rows = reference.locate_ids(ids)
     if (rows < 0).any():
@@ -211,12 +215,12 @@ def _contig_names(reference: Reference) -> np.ndarray:
     return np.array([*reference.contigs.names, "0"], dtype=_TEXT)  # the last one: unknown
 
 
-def _variant_column(reference: Reference, name: str, rows: npt.NDArray[np.int64]) -> np.ndarray:
+def _variant_column(reference: Reference, name: str, rows: npt.NDArray[np.int64]) -> np.ndarray | PackedText:
     if name == "variant_id":
-        return np.array(reference.ids.gather(rows).to_list(), dtype=_TEXT)
+        return PackedText.of(reference.ids.gather(rows).str.join("\0", ignore_nulls=False).item(), (len(rows),))
     if name == "variant_allele":
-        alleles = reference.alleles
-        return alleles.texts(np.stack([reference.other[rows], reference.effect[rows]], axis=1))
+        codes = np.stack([reference.other[rows], reference.effect[rows]], axis=1)
+        return PackedText.of("\0".join(reference.alleles.texts(codes.ravel()).tolist()), codes.shape)
     if name == "maf":
         assert reference.frequency is not None
         frequency = reference.frequency[rows]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from daskgen.stores.copying import CopiedColumns, StageCopy
 from daskgen.stores.layout import ChunkLayout, column_layout, n_objects, row_layout
 from daskgen.stores.location import Location, StoreLike
+from daskgen.stores.packed_text import PackedText
 from daskgen.stores.reader import open_dataset, open_group, reopen_array
 from daskgen.stores.result import write_result
 from daskgen.stores.run_key import FORMAT, RunKey
@@ -20,6 +21,7 @@ __all__ = [
     "ChunkLayout",
     "CopiedColumns",
     "Location",
+    "PackedText",
     "RunKey",
     "Stage",
     "StageCopy",

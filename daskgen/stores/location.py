@@ -104,6 +104,7 @@ class Location:
         """Write the file so that a reader sees the old or the new content, never a part of it."""
         if self.local:
             temporary = f"{self.url}.{os.getpid()}.partial"
+            os.makedirs(os.path.dirname(self.url), exist_ok=True)
             try:
                 Path(temporary).write_bytes(content)
                 os.replace(temporary, self.url)

@@ -68,8 +68,8 @@ GENOTYPES = StoreSchema(
         "call_genotype_packed": _optional(
             ("variants", "packed_samples"),
             "uint8",
-            "four samples a byte, low bits first; 0, 1, 2 copies of allele 1, 3 missing; padding is 3; absent where only "
-            "dosages are stored",
+            "four samples a byte, low bits first; 0, 1, 2 copies of allele 1, 3 missing; padding is 3; absent where "
+            "only dosages are stored",
         ),
         "call_dosage": _optional(("variants", "samples"), "uint16", "copies of allele 1 times 16384; 65535 missing"),
         **_VARIANTS,
@@ -206,7 +206,7 @@ GWAS = StoreSchema(
         "se": ArraySpec(_PV[0], "float64", "standard errors; of a scan by trait", True, (*_PV[1:], _TV[0])),
         "status": ArraySpec(_ROW, "int16", "0 good; the table is in the array's attributes", True, (_TV[0],)),
         "parameter": ArraySpec(_P, "string", "labels of parameters: lhs op rhs without blanks", False, ((),)),
-        "beta": ArraySpec(_TV[0], "float64", "effect of allele 1 (scan); without trait where there is one", False, _TV[1:]),
+        "beta": ArraySpec(_TV[0], "float64", "effect of allele 1 (scan)", False, _TV[1:]),
         "t": ArraySpec(_TV[0], "float64", "beta / se (scan)", False, _TV[1:]),
         "p": ArraySpec(_TV[0], "float64", "two-sided p value of t; 0 below 5e-324 (scan)", False, _TV[1:]),
         "n_called": ArraySpec(_TV[0], "int32", "analysed samples with a call (scan)", False, _TV[1:]),
@@ -294,6 +294,7 @@ REML = StoreSchema(
         "used": ArraySpec(_PS, "bool", "the sample was analysed"),
         "random_effect": _optional(_PCS, "float64", "BLUP"),
         "pev": _optional(_PCS, "float64", "its prediction error variance; NaN = not computed"),
+        "pev_monte_carlo_se": _optional(_PCS, "float64", "its standard error over draws; 0 = exact"),
         "reliability": _optional(_PCS, "float64", "1 - pev / (theta_g k_ii)"),
         "snp_effect": _optional(("phenotype", "component", "variant"), "float64", "BLUP, of standardised genotypes"),
         "variant_mean": _optional(("group_row", "variant"), "float64", "mean of the calls in the analysed samples"),
@@ -313,7 +314,9 @@ POSTERIOR = StoreSchema(
     "posterior",
     "Draws and means of a marker-effect model of one trait.",
     {
-        "effect_mean": ArraySpec(("variant",), "float64", "posterior mean of the effect of a copy of the counted allele"),
+        "effect_mean": ArraySpec(
+            ("variant",), "float64", "posterior mean of the effect of a copy of the counted allele"
+        ),
         "effect_sd": ArraySpec(("variant",), "float64", "its posterior standard deviation"),
         "pip": ArraySpec(("variant",), "float64", "share of the draws in which the effect is not 0"),
         "effect_centre": ArraySpec(("variant",), "float64", "mean number of counted alleles in the training samples"),

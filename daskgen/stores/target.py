@@ -22,6 +22,7 @@ import zarr
 from daskgen.errors import InterruptedRunError, StoreError
 from daskgen.stores.checksum import block_checksum, text_checksum
 from daskgen.stores.location import Location
+from daskgen.stores.packed_text import PackedText, write_packed
 
 __all__ = ["MARKS", "Grid", "StageTarget"]
 
@@ -156,9 +157,10 @@ class StageTarget:
         """Dimension -> rows of group `index`."""
         return self.grid.ranges(index)
 
-    def write(self, index: int, blocks: Mapping[str, np.ndarray]) -> None:
+    def write(self, index: int, blocks: Mapping[str, np.ndarray | PackedText]) -> None:
         """Write group `index`: every array of the stage, whole chunks, then the mark.
 
+        blocks: array -> its block; large columns of text are written faster as `PackedText`, to the same bytes.
         Raises StoreError for a wrong set of arrays, shape or type (nothing is written then), and
         InterruptedRunError where the disk is full; the store stays resumable.
         """
@@ -170,15 +172,23 @@ class StageTarget:
                 expected=", ".join(self.grid.dims),
             )
         location = Location(self.url)
-        ready = []
+        ready: list[tuple[zarr.Array, tuple[slice, ...], np.ndarray | PackedText, list[str] | None]] = []
         for name in self.grid.dims:
             array = _array(location, self.store_id, name)
             region = self.grid.region(name, index)
-            block, texts = checked_block(name, np.asarray(blocks[name]), region, array)
-            ready.append((array, region, block, texts))
+            given = blocks[name]
+            if isinstance(given, PackedText):
+                _check_packed(name, given, region, array)
+                ready.append((array, region, given, None))
+            else:
+                ready.append((array, region, *checked_block(name, np.asarray(given), region, array)))
         with self.room(index):
             sums = []
             for array, region, block, texts in ready:
+                if isinstance(block, PackedText):
+                    write_packed(location, array, region, block)
+                    sums.append(block.checksum())
+                    continue
                 for part, rows in _by_unit(region, write_unit(array)):
                     array[part] = block[rows]
                 sums.append(block_checksum(block) if texts is None else text_checksum(texts))
@@ -246,10 +256,8 @@ def checked_block(
 
     Taking Python strings out of NumPy's string type is dear, so it is done once, for the check and the checksum.
     """
-    shape = tuple(part.stop - part.start for part in region)
-    if block.shape != shape:
-        raise StoreError(f"{name}: a block has the wrong shape.", found=block.shape, expected=shape)
-    check_alignment(name, region, write_unit(array), array.shape)
+    _check_shape(name, block, region, array)
+    shape = block.shape
     if array.dtype.kind in "TOU":
         return _checked_text(name, block)
     if not np.can_cast(block.dtype, array.dtype, casting="same_kind") or block.dtype.kind != array.dtype.kind:
@@ -260,6 +268,19 @@ def checked_block(
             raise StoreError(f"{name}: values do not fit {array.dtype}.", found=f"{block.min()} to {block.max()}")
     # ascontiguousarray makes a number without dimensions one-dimensional.
     return np.ascontiguousarray(block, dtype=array.dtype).reshape(shape), None
+
+
+def _check_shape(name: str, block: np.ndarray | PackedText, region: tuple[slice, ...], array: zarr.Array) -> None:
+    shape = tuple(part.stop - part.start for part in region)
+    if block.shape != shape:
+        raise StoreError(f"{name}: a block has the wrong shape.", found=block.shape, expected=shape)
+    check_alignment(name, region, write_unit(array), array.shape)
+
+
+def _check_packed(name: str, block: PackedText, region: tuple[slice, ...], array: zarr.Array) -> None:
+    _check_shape(name, block, region, array)
+    if array.dtype.kind not in "TOU":
+        raise StoreError(f"{name}: a block has the wrong type.", found="text", expected=array.dtype)
 
 
 def _checked_text(name: str, block: np.ndarray) -> tuple[np.ndarray, list[str]]:

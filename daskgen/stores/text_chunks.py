@@ -13,7 +13,15 @@ from zarr.codecs import VLenUTF8Codec, ZstdCodec
 
 from daskgen.stores.location import Location
 
-__all__ = ["region_texts"]
+__all__ = ["is_plain_text", "region_texts"]
+
+
+def is_plain_text(array: zarr.Array) -> bool:
+    """Whether a text array is laid out as the writer does: cut along the first axis, zstd or nothing, no shards."""
+    plain = array.shards is None and not array.filters and isinstance(array.serializer, VLenUTF8Codec)
+    packed = len(array.compressors) == 1 and isinstance(array.compressors[0], ZstdCodec)
+    whole = all(a >= b for a, b in zip(array.chunks[1:], array.shape[1:], strict=True))
+    return plain and whole and (packed or not array.compressors)
 
 
 def region_texts(location: Location, array: zarr.Array, region: tuple[slice, ...]) -> list[str] | None:
@@ -22,10 +30,7 @@ def region_texts(location: Location, array: zarr.Array, region: tuple[slice, ...
     region: whole chunks along the first axis, all of the others. Raises what damaged chunks raise, FileNotFoundError
     where one is missing.
     """
-    plain = array.shards is None and not array.filters and isinstance(array.serializer, VLenUTF8Codec)
-    packed = len(array.compressors) == 1 and isinstance(array.compressors[0], ZstdCodec)
-    whole = all(a >= b for a, b in zip(array.chunks[1:], array.shape[1:], strict=True))
-    if not (plain and whole and (packed or not array.compressors)):
+    if not is_plain_text(array):
         return None
     step, rows = array.chunks[0], region[0]
     width = 1
@@ -35,7 +40,7 @@ def region_texts(location: Location, array: zarr.Array, region: tuple[slice, ...
     for number in range(rows.start // step, -(-rows.stop // step)):
         key = array.metadata.encode_chunk_key((number, *(0 for _ in array.shape[1:])))
         content = location.join(array.path, key).read_bytes()
-        values = VLenUTF8().decode(Zstd().decode(content) if packed else content).tolist()
+        values = VLenUTF8().decode(Zstd().decode(content) if array.compressors else content).tolist()
         # The last chunk is filled up; what is beyond the array is not part of it.
         found.extend(values[: (min(rows.stop, (number + 1) * step) - number * step) * width])
     return found

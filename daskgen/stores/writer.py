@@ -30,6 +30,7 @@ from zarr.errors import GroupNotFoundError
 from daskgen.errors import InputError, LockedStoreError, ResumeError, StoreError, UsageError
 from daskgen.stores.location import Location, StoreLike
 from daskgen.stores.lock import StoreLock
+from daskgen.stores.packed_text import PackedText
 from daskgen.stores.quiet import quietly
 from daskgen.stores.reader import array_table, forget_arrays
 from daskgen.stores.run_key import FORMAT, RunKey
@@ -301,7 +302,7 @@ class StoreWriter:
         self._stages[name] = stage
         return stage
 
-    def write(self, name: str, /, **blocks: np.ndarray) -> None:
+    def write(self, name: str, /, **blocks: np.ndarray | PackedText) -> None:
         """Write small arrays in one group (a stage `name` of its own), unless they are there already."""
         stage = self.stage(name, arrays=list(blocks))
         if stage.pending:
