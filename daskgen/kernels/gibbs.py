@@ -51,9 +51,9 @@ Vector = npt.NDArray[np.float64]
 
 
 class Markers(NamedTuple):
-    """Genotypes: packed uint8 (P, bytes); shift, missing, diagonal float64 (P,); gap_start, gap_place: missing calls, see
-    `genotype_dots`; start int64 (blocks + 1,); owner int64 (blocks,), the set of a block; repeats int64 (blocks,), inner
-    repeats; gram float32 or float64, all blocks' X'WX one after the other, and offset int64 (blocks,).
+    """Genotypes: packed uint8 (P, bytes); shift, missing, diagonal float64 (P,); gap_start, gap_place: missing calls,
+    see `genotype_dots`; start int64 (blocks + 1,); owner int64 (blocks,), the set of a block; repeats int64 (blocks,),
+    inner repeats; gram float32 or float64, all blocks' X'WX one after the other, and offset int64 (blocks,).
     """
 
     packed: np.ndarray

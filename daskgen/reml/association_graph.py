@@ -215,9 +215,12 @@ class Scan:
 
 
 def group_rows(view: GenotypeView) -> int:
-    """Variants of a group: whole chunks of the source, from 4,096 to 65,536, so many that there are 16 groups."""
+    """Variants of a group: whole chunks of the source, from 16,384 to 65,536, so many that there are 8 groups.
+
+    A group is a chunk of each array of the result: small ones would be many files where there are many phenotypes.
+    """
     chunk = min(view.reader.rows_per_chunk, view.n_variants)
-    wanted = min(max(view.n_variants // 16, 4096), 65_536)
+    wanted = min(max(view.n_variants // 8, 16_384), 65_536)
     return min(chunk * max(1, -(-wanted // chunk)), view.n_variants)
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from daskgen import open_store, reml
 from daskgen.errors import InputError, UsageError
+from daskgen.genotypes.source import UNPLACED
+from daskgen.reml.left_out import ContigGroups
 from tests.genotypes.cohort import store, structured_calls
 from tests.oracles import association as oracle
 from tests.oracles.relationship import standardised
@@ -131,6 +135,38 @@ def test_other_genotypes_are_tested(people, tables, tmp_path):
     options["fit"] = reml.RemlFit.open(stored)
     again = reml.gwas(dataset, y, covariates, model_genotypes=people.path, **options)
     np.testing.assert_allclose(again["beta"], found["beta"], rtol=1e-9)
+
+
+def test_a_contig_that_the_model_has_not(people, tables):
+    y, covariates = tables
+    fit = reml.fit(people.path, y, covariates, method="exact")
+    dataset = open_store(people.path)
+    contigs = [str(name) for name in dataset["contig_id"].values]
+    dataset["contig_id"] = ("contigs", np.array([contigs[0], "elsewhere", *contigs[2:]], object))
+    options = {"model": "mixed-loco", "fit": fit, "model_genotypes": people.path, "min_mac": 5}
+    exact = reml.gwas(dataset, y, covariates, method="exact", **options).compute()
+    streamed = reml.gwas(dataset, y, covariates, method="streamed", **options).compute()
+    theta = fit.dataset["variance_component"].values[0]
+    z, c = standardised(people.calls)
+    h = theta[0] * z @ z.T / c + theta[1] * np.eye(len(y))
+    v = int(np.flatnonzero(contig_of == 1)[9])
+    row = people.calls[v].astype(float)
+    x = np.where(row < 0, row[row >= 0].mean(), row)
+    design = np.column_stack([np.ones(len(y)), covariates])
+    beta, se = oracle.mixed(x, y.to_numpy(), design, h)
+    np.testing.assert_allclose([exact["beta"][v], exact["se"][v]], [beta, se], rtol=1e-8)
+    score_e, score_f = ((r["beta"] / r["se"] ** 2).values for r in (exact, streamed))
+    np.testing.assert_allclose(score_f, score_e, atol=1e-4 * np.nanmax(np.abs(score_e)))
+
+
+def test_contigs_that_are_not_placed_are_one_group():
+    contig = np.array(["1", "1", "scaffold_3", "scaffold_9", "X"], object)
+    source = SimpleNamespace(contig=contig, ploidy_class=np.array([0, 0, UNPLACED, UNPLACED, 1], np.uint8))
+    groups = ContigGroups.of([source], "contig")
+    assert groups.names == ("1", "unplaced", "X")
+    assert groups.of_variants(source, None).tolist() == [0, 0, 1, 1, 2]
+    joined = ContigGroups.of([source], {"X": "1"})
+    assert joined.of_variants(source, np.array([0, 2, 4])).tolist() == [0, 1, 0]
 
 
 def test_bad_input(people, tables):
