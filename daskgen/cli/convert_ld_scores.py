@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import click
 
 from daskgen.cli.options import Settings, example, pick_given, settings_options
@@ -34,7 +36,7 @@ def command(
             force=settings.force,
             **pick_given({"weights": weights, "annotations": annotations, "frequencies": frequencies}),
         )
-        for line in str(result).splitlines():
+        for line in str(dataclasses.replace(result, path=settings.out)).splitlines():
             run.say(line)
         run.say(f"next: daskgen ldsc munged.zarr {settings.out} --out covstruct.zarr")
         run.summary.update(

@@ -51,5 +51,5 @@ def command(
             force=settings.force,
             **pick_given({**call, "n_min": n_min}),
         )
-        following = f"daskgen ldsc {settings.out} eur_ld.zarr --out ldsc.zarr"
+        following = f"daskgen ldsc {settings.out} eur_ld.zarr --out covstruct.zarr"
         describe_sumstats(run, settings.out, result, time.monotonic() - started, following)

@@ -71,5 +71,5 @@ def command(
             force=settings.force,
             **pick_given({**call, "scale": per_trait("scale", scale, number=False)}),
         )
-        following = f"daskgen info {settings.out}"
+        following = f"daskgen sem user-gwas covstruct.zarr {settings.out} --model model.txt --out gwas.zarr"
         describe_sumstats(run, settings.out, result, time.monotonic() - started, following)

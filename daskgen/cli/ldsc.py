@@ -80,7 +80,8 @@ def command(
         for line in [*heritability_lines(result), *correlation_lines(result)]:
             run.say(line)
         to_store(result, settings.out, force=settings.force)
-        run.say(f"{settings.out}   next: daskgen export covstruct {settings.out} --out covstruct.rds")
+        factor, export = f"sem commonfactor {settings.out}", f"export covstruct {settings.out} --out covstruct.rds"
+        run.say(f"{settings.out}   next: daskgen {factor if result.sizes['trait'] >= 3 else export}")
         run.summary.update(_summary(result))
 
 

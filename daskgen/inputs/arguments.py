@@ -23,10 +23,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 NAMES: Mapping[str, tuple[str, ...]] = {
     # GenomicSEM
     "columnnames": ("columns",),
+    "covmat": ("S",),
     "covstruc": ("covstruct",),
     "files": ("source", "munged"),
     "hm3": ("reference",),
     "ld": ("ld_scores",),
+    "ldscobject": ("covstruct",),
+    "ldscoutput": ("covstruct",),
     "ref": ("reference",),
     "traitnames": ("traits",),
     # LDSC
@@ -80,6 +83,8 @@ _COLUMNS = 'columns={"effect_allele": "AL1", ...}; the fields: daskgen convert m
 
 NOTES: Mapping[str, tuple[str | None, str]] = {
     **dict.fromkeys(("cores", "ncores", "nthreads", "threads", "parallel", "njobs", "mpi"), (None, _WHERE)),
+    "printwarn": (None, "not needed: warnings are in the status of each SNP"),
+    "toler": (None, "not needed: what has converged is checked"),
     **dict.fromkeys(("logname", "ldsclog"), (None, 'what is reported goes to logging.getLogger("daskgen")')),
     **dict.fromkeys(("a1", "a2", "snp", "frq", "p", "signedsumstats", "ncol", "infocol"), ("columns", _COLUMNS)),
     **{

@@ -56,7 +56,13 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> object:
     if name not in _LAZY:
-        raise AttributeError(f"module 'daskgen.sem' has no attribute {name!r}. Its names are: {', '.join(__all__)}.")
+        # R's commonfactorGWAS is our commonfactor_gwas.
+        plain = {known.replace("_", "").lower(): known for known in __all__}
+        same = plain.get(name.replace("_", "").replace(".", "").lower())
+        hint = f" Did you mean {same!r}?" if same else ""
+        raise AttributeError(
+            f"module 'daskgen.sem' has no attribute {name!r}.{hint} Its names are: {', '.join(__all__)}."
+        )
     value = getattr(importlib.import_module(f"daskgen.sem.{_LAZY[name]}"), name)
     globals()[name] = value
     return value

@@ -126,12 +126,10 @@ class Fit:
     def index_line(self) -> str:
         """The indices in one line."""
         named = {"p_chisq": "p", "aic": "AIC", "cfi": "CFI", "srmr": "SRMR"}
-        parts = [
-            f"{named.get(str(name), str(name))} {value:.4g}"
-            if value == value
-            else f"{named.get(str(name), str(name))} NA"
-            for name, value in self.fit_indices.items()
-        ]
+        parts = []
+        for name, value in self.fit_indices.items():
+            shown = round(value, 12) if name == "srmr" else value  # 0 but for rounding in a saturated model
+            parts.append(f"{named.get(str(name), str(name))} " + (f"{shown:.4g}" if shown == shown else "NA"))
         return "  ".join(parts)
 
     def __repr__(self) -> str:

@@ -255,6 +255,8 @@ def _reported_rows(
     number = {row.name: i for i, row in enumerate(free)}
     held = {row.name: row.value for row in table.table.rows if not row.free}
     definitions = {f"{d.name}:={d.text}": i for i, d in enumerate(table.table.definitions)}
+    if isinstance(sub, bool):
+        raise UsageError("sub is no switch.", found=str(sub), do='every row of the model, R\'s sub=FALSE, is sub="all"')
     if sub is None:
         wanted = [row.name for row in table.effects] + list(definitions)
         if not wanted:

@@ -75,6 +75,7 @@ def test_another_tools_name_is_answered_with_ours(function, given, ours):
         (conversion.munge, "signed_sumstats", "effect_allele"),
         (conversion.sumstats, "se.logit", 'scale="logistic"'),
         (conversion.sumstats, "OLS", 'scale="linear"'),
+        (dg.sem.user_gwas, "toler", "not needed"),
     ],
 )
 def test_what_is_said_in_another_way_is_explained(function, given, advice):

@@ -252,6 +252,7 @@ def test_how_the_model_is_fitted_is_logged(store, caplog):
         ({"Q_SNP": True}, UsageError, "q_snp"),
         ({"SNPSE": 0.1}, UsageError, "snp_se"),
         ({"GC": "none"}, UsageError, "gc"),
+        ({"sub": False}, UsageError, 'sub="all"'),
     ],
 )
 def test_what_cannot_be_fitted_is_refused_before_the_work(store, change, error, says):
