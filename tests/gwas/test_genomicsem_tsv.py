@@ -14,12 +14,13 @@ import xarray as xr
 import daskgen as dg
 from daskgen.errors import StoreError, UsageError
 from daskgen.gwas import genomicsem_tsv
+from tests.exact_numbers import EXACT, as_text
 from tests.gwas.results import STATUS, result
 from tests.shared_data import shared
 
 
 def read(path: str | Path) -> pd.DataFrame:
-    return pd.read_csv(path, sep="\t", dtype={"CHR": str, "A2": str}, float_precision="round_trip")
+    return pd.read_csv(path, sep="\t", dtype={"CHR": str, "A2": str}, **EXACT)
 
 
 def reference(name: str) -> pd.DataFrame:
@@ -50,7 +51,7 @@ def user_result(table: pd.DataFrame) -> xr.Dataset:
     fixed = [i for i in range(r) if i not in own]
     estimate = table["est"].to_numpy(float).reshape(n, r)
     first = table.iloc[::r]
-    text = table["label"].fillna("").iloc[:r].to_numpy(object)
+    text = as_text(table["label"]).iloc[:r].to_numpy(object)
     data = variant_columns(first) | {
         "parameter": ("parameter", np.array([rows[i] for i in own], dtype=object)),
         "estimate": (("parameter", "variant"), estimate[:, own].T),
@@ -102,7 +103,7 @@ def test_user_gwas_as_r_writes_it(name: str, lazy: bool, tmp_path: Path, monkeyp
             rtol = 1e-9 if "pval" in column.lower() or column == "Z_Estimate" else 1e-15
             np.testing.assert_allclose(found[column], wanted[column], rtol=rtol, atol=1e-300, err_msg=column)
         else:
-            assert found[column].fillna("").tolist() == wanted[column].fillna("").tolist(), column
+            assert as_text(found[column]).tolist() == as_text(wanted[column]).tolist(), column
 
 
 @pytest.mark.parametrize("name", ["commonfactorGWAS", "commonfactorGWAS_ml", "commonfactorGWAS_conserv"])

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from daskgen.sem.moments import Moments
+from tests.exact_numbers import EXACT, as_text
 from tests.shared_data import shared
 
 ONE = "F1 =~ NA*T1 + T2 + T3\nF1 ~~ 1*F1\nF1 ~ SNP"
@@ -49,7 +50,7 @@ def moments(name: str) -> Moments:
 def snps(traits: tuple[str, ...], *, twas: bool = False) -> Snps:
     """The SNPs, or the genes, of the reference."""
     file = shared("reference/sem", "expected/read_fusion.tsv.gz" if twas else "inputs/gwas_snps.tsv.gz")
-    table = pd.read_csv(file, sep="\t", float_precision="round_trip")
+    table = pd.read_csv(file, sep="\t", **EXACT)
     beta, se = (table[[f"{part}.{trait}" for trait in traits]].to_numpy(float).T.copy() for part in ("beta", "se"))
     maf = None if twas else table["MAF"].to_numpy(float)
     variance = table["HSQ"].to_numpy(float) if maf is None else 2 * maf * (1 - maf)
@@ -60,8 +61,8 @@ def snps(traits: tuple[str, ...], *, twas: bool = False) -> Snps:
 def expected(case: str) -> pd.DataFrame:
     """R's table, with the number of the SNP as `snp` and lhs op rhs as `label`."""
     text = gzip.decompress(shared("reference/sem", f"expected/userGWAS_{case}.tsv.gz").read_bytes()).decode()
-    table = pd.read_csv(StringIO(text), sep="\t", float_precision="round_trip", dtype={"warning": str})
-    table["label_given"] = table["label"].fillna("")
+    table = pd.read_csv(StringIO(text), sep="\t", dtype={"warning": str}, **EXACT)
+    table["label_given"] = as_text(table["label"])
     table["label"] = table["lhs"] + table["op"] + table["rhs"]
     name = table["Gene" if "Gene" in table else "SNP"]
     table["snp"] = pd.factorize(name)[0]

@@ -18,6 +18,7 @@ from daskgen.sem.parameters import parameter_table
 from daskgen.sem.per_snp import Status
 from daskgen.sem.snp_covariance import SnpCovariance
 from daskgen.sem.syntax import parse_model
+from tests.exact_numbers import EXACT
 from tests.oracles import sem_per_snp as oracle
 from tests.sem import reference
 from tests.sem.per_snp_cases import beyond, case
@@ -29,7 +30,7 @@ ALL = "F1 =~ 1*T1 + T2 + T3 + T4 + T5 + T6\nF1 ~ SNP\n" + "\n".join(f"T{i} ~ NA*
 @cache
 def expected(name):
     text = gzip.decompress(shared("reference/sem", f"expected/{name}.tsv.gz").read_bytes()).decode()
-    return pd.read_csv(StringIO(text), sep="\t", float_precision="round_trip", dtype={"warning": str})
+    return pd.read_csv(StringIO(text), sep="\t", dtype={"warning": str}, **EXACT)
 
 
 def covariance_of(name, gc="standard"):
