@@ -18,6 +18,7 @@ import hashlib
 import importlib
 import os
 import pkgutil
+import re
 import sys
 import tempfile
 import threading
@@ -74,7 +75,7 @@ class Kernel(Generic[Result]):
         """Compile now, or read the compiled code from the cache. Does nothing the second time."""
         with _compiling:
             if self._compiled is None:
-                folder = cache_folder()
+                folder = cache_folder(Path(self._function.__code__.co_filename))
                 try:
                     self._compiled = _compile(self._function, self.signatures, folder)
                 except OSError:  # the folder was there, but the disk is full or the quota used up
@@ -118,16 +119,19 @@ def _compile(function: Callable[..., Any], signatures: tuple[Any, ...], folder: 
     return dispatcher
 
 
-def cache_folder() -> Path | None:
+def cache_folder(source: Path | None = None) -> Path | None:
     """The folder of compiled kernels, made if it is not there; None if it cannot be written.
 
-    Its last part is a hash of the sources of all kernels: Numba notices when the file of a kernel changes, but not
-    when a helper in another file does.
+    With the file of a kernel module, the folder of that module's kernels: its last part is the module's name and a hash
+    of its source and of the sources of the kernel modules it imports. Numba notices when the file of a kernel changes,
+    but not when a helper in another file does.
     """
     setting = config.get("cache")
     try:
         root = Path(str(setting)).expanduser() if setting else _user_cache_folder()
-        folder = root / "kernels" / sources_hash(Path(__file__).parent)
+        folder = root / "kernels"
+        if source is not None:
+            folder /= f"{source.stem}-{sources_hash(source)}"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         tempfile.TemporaryFile(dir=folder).close()
     except (OSError, RuntimeError):  # no home folder is a RuntimeError
@@ -143,12 +147,31 @@ def _user_cache_folder() -> Path:
 
 
 @functools.cache
-def sources_hash(folder: Path) -> str:
-    """A short hash of the Python files of a folder, by name and content."""
+def sources_hash(source: Path) -> str:
+    """A short hash of a kernel module's file and of the kernel modules that it imports, directly or through others."""
     digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.py")):
+    for path in sorted(_with_imports(source)):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+# Both forms of import within this package, over one line or several in brackets. Reading a file's syntax tree instead
+# would cost a run 5 ms a module.
+_IMPORTS = re.compile(r"^from daskgen\.kernels(?:\.(\w+))? import (\([^)]*\)|[^\n]*)", re.MULTILINE)
+
+
+def _with_imports(source: Path) -> set[Path]:
+    found: set[Path] = set()
+    waiting = [source]
+    while waiting:
+        path = waiting.pop()
+        if path in found:
+            continue
+        found.add(path)
+        for module, names in _IMPORTS.findall(path.read_text(encoding="utf-8")):
+            siblings = [module] if module else re.findall(r"\w+", names)
+            waiting += [file for name in siblings if (file := path.with_name(f"{name}.py")).is_file()]
+    return found
 
 
 def warm() -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -67,11 +68,40 @@ def test_the_folder_of_other_peoples_functions_stays_as_it_was(tmp_path):
 
 
 def test_a_changed_source_leads_to_another_folder(tmp_path):
-    (tmp_path / "helper.py").write_text("x = 1")
-    before = compiling.sources_hash(tmp_path)
-    compiling.sources_hash.cache_clear()
-    (tmp_path / "helper.py").write_text("x = 2")
-    assert compiling.sources_hash(tmp_path) != before
+    """A kernel's own file and whatever it imports count, at any distance; other modules do not."""
+    (tmp_path / "near.py").write_text("from daskgen.kernels import (\n    far,\n)\n")
+    (tmp_path / "far.py").write_text("x = 1")
+    (tmp_path / "other.py").write_text("x = 1")
+    source = tmp_path / "mine.py"
+    source.write_text("from daskgen.kernels.near import y\n")
+
+    def now():
+        compiling.sources_hash.cache_clear()
+        return compiling.sources_hash(source)
+
+    seen = [now()]
+    (tmp_path / "other.py").write_text("x = 2")
+    assert now() == seen[0]
+    for name in ("far", "near", "mine"):
+        path = tmp_path / f"{name}.py"
+        path.write_text(path.read_text() + "\n# changed")
+        assert now() not in seen
+        seen.append(now())
+
+
+def test_every_import_between_kernel_modules_is_seen():
+    """Against the syntax trees of all of them."""
+    folder = Path(daskgen.kernels.__file__).parent
+    for source in folder.glob("*.py"):
+        expected = set()
+        for node in ast.walk(ast.parse(source.read_text())):
+            if isinstance(node, ast.Import):
+                assert not any(alias.name.startswith("daskgen.kernels.") for alias in node.names), source.name
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("daskgen.kernels"):
+                parts = node.module.split(".")
+                expected |= {parts[2]} if len(parts) > 2 else {alias.name for alias in node.names}
+        expected = {name for name in expected if (folder / f"{name}.py").is_file()}
+        assert expected <= {path.stem for path in compiling._with_imports(source)}, source.name
 
 
 def test_the_cache_folder_follows_the_setting(tmp_path):
