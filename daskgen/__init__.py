@@ -27,6 +27,7 @@ _LAZY = {
     "open_store": "daskgen.opening:open_store",
     "plotting": "daskgen.plotting",
     "reml": "daskgen.reml",
+    "report": "daskgen.reporting:make_report",
     "sem": "daskgen.sem",
     "simulate": "daskgen.simulate",
     "verify": "daskgen.stores.verify:verify",
@@ -43,6 +44,7 @@ __all__ = [
     "open_store",
     "plotting",
     "reml",
+    "report",
     "sem",
     "simulate",
     "verify",
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     import conversion as convert
     from daskgen import bayes, cluster, errors, genotypes, ldsc, plotting, reml, sem, simulate
     from daskgen.opening import open_store
+    from daskgen.reporting import make_report as report
     from daskgen.stores.verify import verify
 
 

@@ -30,7 +30,8 @@ LAYERS = [
     {"genotypes", "gwas"},
     {"opening"},
     {"ldsc", "sem", "reml", "bayes", "cells", "simulate"},
-    {"plotting", "report"},
+    {"plotting"},
+    {"reporting"},
     {"cli"},
 ]
 LAYER = {name: depth for depth, names in enumerate(LAYERS) for name in names}

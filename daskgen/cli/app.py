@@ -66,6 +66,7 @@ COMMANDS: Tree = {
             "heatmap": "daskgen.cli.plot_heatmap",
         },
     ),
+    "report": "daskgen.cli.report",
     "bayes": "daskgen.cli.bayes",
     "simulate": (
         "Make data with known truth, of any size.",
