@@ -35,7 +35,7 @@ _LONG = 20  # CPU seconds: a tool that takes longer is run once
 _CONVERT = """
 import sys, time
 from conversion import genotypes
-from daskgen.kernels.compile import warm
+from daskgen.kernels.warming import warm
 warm()
 started = time.process_time()
 genotypes(sys.argv[1], sys.argv[2])
@@ -150,7 +150,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         size = ["--n-samples", str(options.n_samples), "--n-variants", str(options.n_variants)]
         subprocess.run([sys.executable, __file__, "--make-only", name, *size], check=True)
         gigabytes = bed.stat().st_size / 1e9
-        subprocess.run([sys.executable, "-c", "from daskgen.kernels.compile import warm; warm()"], check=True)
+        subprocess.run([sys.executable, "-c", "from daskgen.kernels.warming import warm; warm()"], check=True)
         results: dict[str, Any] = {}
         commands = contestants(bed, folder)
         for tool in [tool for tool in commands if tool not in options.without]:

@@ -37,7 +37,7 @@ _CONVERT = """
 import sys, time
 import dask
 from conversion import genotypes
-from daskgen.kernels.compile import warm
+from daskgen.kernels.warming import warm
 warm()
 dask.config.set(num_workers=1)
 started = time.process_time()
@@ -163,7 +163,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         if options.dosages:
             (folder / "dosages").touch()
         gigabytes = int((folder / "size.txt").read_text()) / 1e9
-        subprocess.run([sys.executable, "-c", "from daskgen.kernels.compile import warm; warm()"], check=True)
+        subprocess.run([sys.executable, "-c", "from daskgen.kernels.warming import warm; warm()"], check=True)
         commands, absent = contestants(folder)
         results: dict[str, Any] = {}
         for tool in [tool for tool in commands if tool not in options.without]:

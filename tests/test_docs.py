@@ -26,7 +26,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from daskgen.kernels.compile import warm
+from daskgen import limits
+from daskgen.kernels.warming import warm
 from tests.shared_data import CHECKOUT, shared
 
 pytestmark = pytest.mark.timeout(600)
@@ -132,7 +133,7 @@ def run_python(text: str, folder: Path, namespace: dict[str, Any], name: str) ->
 @pytest.fixture(scope="module", autouse=True)
 def _compiled_kernels() -> None:
     """The pages show runs that need not compile first, and would otherwise say that they did."""
-    warm()
+    warm(limits.cores())
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.relative_to(CHECKOUT).as_posix())

@@ -172,7 +172,10 @@ def kernel_cache() -> str:
 
 def warm_kernels() -> str:
     """Compile all kernels into the cache."""
-    from daskgen.kernels.compile import cache_folder, warm
+    from daskgen import limits
+    from daskgen.kernels.compile import cache_folder
+    from daskgen.kernels.warming import warm
 
-    seconds = warm()
-    return f"{len(seconds)} compiled or read in {format_seconds(sum(seconds.values()))}, kept in {cache_folder()}"
+    started = time.monotonic()
+    found = warm(limits.cores())
+    return f"{len(found)} compiled or read in {format_seconds(time.monotonic() - started)}, kept in {cache_folder()}"

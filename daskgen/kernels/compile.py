@@ -15,14 +15,11 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib
 import os
-import pkgutil
 import re
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -32,7 +29,7 @@ from numba import types
 
 from daskgen import config
 
-__all__ = ["Kernel", "cache_folder", "helper", "input_array", "kernel", "output_array", "warm"]
+__all__ = ["Kernel", "cache_folder", "helper", "input_array", "kernel", "kernels", "output_array"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Result = TypeVar("Result")
@@ -62,6 +59,8 @@ class Kernel(Generic[Result]):
         functools.update_wrapper(self, function)
         self.name = f"{function.__module__}.{function.__qualname__}"
         self.signatures = signatures
+        self.module = function.__module__
+        self.source = Path(function.__code__.co_filename)
         self._function = function
         self._compiled: Callable[..., Result] | None = None
 
@@ -75,7 +74,7 @@ class Kernel(Generic[Result]):
         """Compile now, or read the compiled code from the cache. Does nothing the second time."""
         with _compiling:
             if self._compiled is None:
-                folder = cache_folder(Path(self._function.__code__.co_filename))
+                folder = cache_folder(self.source)
                 try:
                     self._compiled = _compile(self._function, self.signatures, folder)
                 except OSError:  # the folder was there, but the disk is full or the quota used up
@@ -94,6 +93,11 @@ def kernel(*signatures: Any) -> Callable[[Callable[..., Result]], Kernel[Result]
         return made
 
     return decorate
+
+
+def kernels() -> list[Kernel[Any]]:
+    """The kernels of all modules that were imported, in the order of import."""
+    return list(_registry)
 
 
 def helper(function: Function) -> Function:
@@ -172,20 +176,3 @@ def _with_imports(source: Path) -> set[Path]:
             siblings = [module] if module else re.findall(r"\w+", names)
             waiting += [file for name in siblings if (file := path.with_name(f"{name}.py")).is_file()]
     return found
-
-
-def warm() -> dict[str, float]:
-    """Compile every CPU kernel, or read it from the cache: the seconds that each took, by module and name.
-
-    ``daskgen doctor --warm`` calls it once on a new machine, so that no run waits for a compiler.
-    """
-    package = importlib.import_module("daskgen.kernels")
-    for module in pkgutil.iter_modules(package.__path__):
-        if not module.ispkg:
-            importlib.import_module(f"daskgen.kernels.{module.name}")
-    seconds = {}
-    for entry in _registry:
-        start = time.perf_counter()
-        entry.compile()
-        seconds[entry.name] = time.perf_counter() - start
-    return seconds

@@ -15,7 +15,7 @@ from numba import types
 
 import daskgen.kernels
 from daskgen.kernels import compile as compiling
-from daskgen.kernels.compile import cache_folder, input_array, kernel, output_array, warm
+from daskgen.kernels.compile import cache_folder, input_array, kernel, output_array
 
 # Flips genotypes in a fresh process and prints how often compiled code came from the cache.
 FLIP = """
@@ -149,14 +149,6 @@ def test_a_full_disk_costs_the_cache_but_not_the_run(monkeypatch):
 
     monkeypatch.setattr(compiling, "_compile", full_disk)
     assert successor(1) == 2
-
-
-def test_warming_compiles_every_kernel_and_none_holds_the_gil():
-    seconds = warm()
-    assert "daskgen.kernels.genotype_products._zs" in seconds
-    assert "daskgen.kernels.hardy_weinberg._exact_p" in seconds
-    for entry in compiling._registry:
-        assert entry.compile().targetoptions["nogil"], entry.name
 
 
 def test_importing_the_kernels_compiles_none():
