@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import hypothesis
 import pytest
@@ -24,6 +25,32 @@ def _has_gpu() -> bool:
     except ImportError:
         return False
     return bool(cupy.is_available())
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Before several processes start (`pytest -n auto`), the kernels are compiled once for all of them."""
+    several = session.config.getoption("numprocesses", default=None)
+    if several and not hasattr(session.config, "workerinput"):
+        from daskgen import limits
+        from daskgen.kernels.warming import warm
+
+        warm(limits.cores())
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """`pytest -n auto`: one process a core, four at the most, since many tests start workers of their own."""
+    from daskgen import limits
+
+    return min(4, limits.cores())
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A file's tests stay in one process: they share what the file sets up."""
+    from xdist.scheduler import LoadFileScheduling
+
+    return LoadFileScheduling(config, log)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -6,6 +6,7 @@ import click
 
 from daskgen.cli.describe import array_lines, genotype_lines, labelled, provenance_lines
 from daskgen.cli.describe_gwas import gwas_lines
+from daskgen.cli.describe_models import pca_lines, posterior_lines, reml_lines, sem_fit_lines
 from daskgen.cli.describe_summary import covstruct_lines, ld_score_lines, sumstats_lines
 from daskgen.cli.options import Settings, example, settings_options
 from daskgen.cli.run import Run
@@ -19,6 +20,10 @@ _LINES = {
     "ld_scores": ld_score_lines,
     "covstruct": covstruct_lines,
     "gwas": gwas_lines,
+    "sem_fit": sem_fit_lines,
+    "pca": pca_lines,
+    "reml": reml_lines,
+    "posterior": posterior_lines,
 }
 
 

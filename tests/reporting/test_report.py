@@ -160,3 +160,29 @@ def test_the_command_writes_a_report(folder, tmp_path, capsys):
     assert invoke(["report", str(where / "cohort.zarr"), "--out", str(out)]) == 0
     assert str(out) in capsys.readouterr().out
     read(out)
+
+
+@pytest.mark.parametrize(
+    ("store", "expected"),
+    [
+        ("height.zarr", r"Phenotypes +trait: h2 0\.\d+ \(SE 0\.\d+\), 120 samples"),
+        ("draws.zarr", r"Draws +2 chains of 30"),
+        ("factor.zarr", r"Fit +DWLS, 6 free parameters, converged"),
+        ("scan.zarr", r"Variants +300 on 22 contigs"),
+    ],
+)
+def test_info_says_in_words_what_a_result_holds(folder, capsys, store, expected):
+    where, *_ = folder
+    assert invoke(["info", str(where / store)]) == 0
+    assert re.search(expected, capsys.readouterr().out)
+
+
+def test_info_and_report_of_components(folder, tmp_path, capsys):
+    where, *_ = folder
+    out = tmp_path / "pca.zarr"
+    assert invoke(["pca", str(where / "cohort.zarr"), "--n", "3", "--out", str(out)]) == 0
+    capsys.readouterr()
+    assert invoke(["info", str(out)]) == 0
+    assert re.search(r"Shares +PC1 [\d.]+ %, PC2 [\d.]+ %, PC3", capsys.readouterr().out)
+    reader, _ = read(dg.report(str(out), tmp_path / "pca.html"))
+    assert reader.pictures == 2
