@@ -17,9 +17,6 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-import dask.config
-import psutil
-
 from daskgen import config
 from daskgen.errors import InputError, PlanError, UsageError
 
@@ -94,7 +91,7 @@ def memory_limit(
     Raises UsageError for text that says no amount or next to nothing, and PlanError for more than the job has.
     """
     if limit is None:
-        limit = dask.config.get("daskgen.memory-limit", None)
+        limit = config.get("memory-limit")
     available = memory(root=root, environment=environment)
     if limit is None:
         return int(config.get("memory-fraction") * available)
@@ -191,7 +188,7 @@ def _physical_memory(root: Path) -> int:
         for line in _lines(root / "proc/meminfo"):
             if line.startswith("MemTotal:"):
                 return int(line.split()[1]) * 1024
-    return int(psutil.virtual_memory().total)
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _cgroup_folders(root: Path, controller: str) -> Iterator[Path]:

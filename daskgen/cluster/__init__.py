@@ -15,8 +15,6 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import dask.config
-
 from daskgen import config, limits
 from daskgen.cluster.connection import Connection
 from daskgen.cluster.options import Options
@@ -95,7 +93,7 @@ def connect(
     )
     settings = {"daskgen.memory-limit": options.memory_limit, "daskgen.scratch": str(options.scratch)}
     place = _place(spec, options)
-    with dask.config.set(settings), interruptible(), place as connection:
+    with config.using(settings), interruptible(), place as connection:
         yield connection
 
 
@@ -104,7 +102,7 @@ def current_client() -> distributed.Client | None:
 
     As in Dask, a scheduler that was set by name (``dask.config.set(scheduler="threads")``) goes before a client.
     """
-    if dask.config.get("scheduler", None) in _LOCAL_SCHEDULERS or "distributed" not in sys.modules:
+    if config.lookup("scheduler") in _LOCAL_SCHEDULERS or "distributed" not in sys.modules:
         return None
     from distributed import default_client
 
@@ -141,9 +139,9 @@ def _threads(count: int | None, options: Options) -> Iterator[Connection]:
     if count is not None and options.threads not in (None, count):
         both = f"threads:{count} and threads={options.threads}"
         raise UsageError("two numbers of threads are asked for.", found=both)
-    n_threads = count or options.threads or dask.config.get("num_workers", None) or limits.cores()
+    n_threads = count or options.threads or config.lookup("num_workers") or limits.cores()
     settings = {"scheduler": "threads", "num_workers": n_threads, "temporary-directory": str(options.scratch)}
-    with dask.config.set(settings):
+    with config.using(settings):
         yield Connection(
             scheme="threads",
             n_workers=1,

@@ -16,7 +16,7 @@ import polars as pl
 import xarray as xr
 
 from daskgen.errors import UsageError
-from daskgen.gwas.layout import Effect, blocks, effect
+from daskgen.gwas.layout import Effect, Values, blocks, effect
 from daskgen.gwas.p_values import minus_log10_p, normal_scores, two_sided_p, z_scores
 from daskgen.gwas.tsv import write_frames
 
@@ -55,9 +55,7 @@ def write_association(
 
 def _frames(dataset: xr.Dataset, found: Effect, frame: Any) -> Iterator[pl.DataFrame]:
     names = ("variant_id", "variant_allele", "variant_contig", "variant_position")
-    arrays: dict[str, xr.DataArray | None] = {
-        name: dataset[name] if name in dataset.variables else None for name in names
-    }
+    arrays: dict[str, Values | None] = {name: dataset[name] if name in dataset.variables else None for name in names}
     arrays |= {name: found.of(dataset[name]) for name in ("n_called", "allele_frequency")}
     arrays |= {"beta": found.estimate, "se": found.se, "status": found.status, "df": found.df}
     contigs = [str(name) for name in dataset["contig_id"].values] if "contig_id" in dataset.variables else []

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-import dask
-import dask.threaded
 import numpy as np
-import xarray as xr
 
-from daskgen import limits
+from daskgen import config, limits
 from daskgen.cluster import current_client
 from daskgen.errors import InputError, UsageError, examples
-from daskgen.stores import ArrayPlan, Location, StoreLike, column_layout, open_dataset
+from daskgen.inputs.kinds import is_dask_array
+from daskgen.stores import ArrayPlan, Location, StoreLike, StoreTable, column_layout, open_dataset, open_table
+from daskgen.stores.table import StoredArray
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = [
     "Effect",
+    "Result",
     "Run",
+    "Shape",
+    "Values",
     "array_plans",
     "attach_run",
     "blocks",
@@ -26,6 +31,7 @@ __all__ = [
     "effect",
     "labels",
     "open_gwas",
+    "open_results",
     "run_of",
     "snp_effects",
     "usable",
@@ -33,6 +39,10 @@ __all__ = [
 
 _BLOCK_ROWS = 1 << 20  # rows that are in memory at a time, at most
 _COORDINATES = ("variant_id", "parameter", "trait", "factor", "fixed_parameter")
+
+Result: TypeAlias = "xr.Dataset | StoreTable"
+"""What is summarised: a Dataset, or a store opened without xarray."""
+Values: TypeAlias = "xr.DataArray | StoredArray"
 
 
 class Run(Protocol):
@@ -50,6 +60,8 @@ class _Attached:
 
 def attach_run(dataset: xr.Dataset, run: Run) -> xr.Dataset:
     """The lazy Dataset with its coordinates set and `run` behind it, for `.dg.to_store`."""
+    import daskgen.gwas.accessor  # noqa: F401
+
     dataset = _with_coordinates(dataset)
     dataset.encoding["daskgen_run"] = _Attached(run, _lazy_names(dataset))
     return dataset
@@ -64,12 +76,19 @@ def run_of(dataset: xr.Dataset) -> Run | None:
 
 
 def _lazy_names(dataset: xr.Dataset) -> dict[str, str]:
-    return {str(n): v.data.name for n, v in dataset.variables.items() if dask.is_dask_collection(v.data)}
+    return {str(name): v.data.name for name, v in dataset.variables.items() if is_dask_array(v.data)}
 
 
 def open_gwas(location: StoreLike | Location) -> xr.Dataset:
-    """A store of kind gwas as a lazy Dataset; labels and `variant_id` are coordinates."""
+    """A store of kind gwas as a lazy Dataset with the accessor `.dg`; labels and `variant_id` are coordinates."""
+    import daskgen.gwas.accessor  # noqa: F401
+
     return _with_coordinates(open_dataset(location, "gwas"))
+
+
+def open_results(location: StoreLike | Location) -> StoreTable:
+    """The same for what only summarises it: without xarray, whose import takes half a second."""
+    return open_table(location, "gwas")
 
 
 def _with_coordinates(dataset: xr.Dataset) -> xr.Dataset:
@@ -89,18 +108,18 @@ class Effect:
     """
 
     label: str
-    estimate: xr.DataArray
-    se: xr.DataArray
+    estimate: Values
+    se: Values
     at: dict[str, int]
-    status: xr.DataArray | None
+    status: Values | None
     df: xr.DataArray | None
 
-    def of(self, array: xr.DataArray) -> xr.DataArray:
-        """What of `array` belongs to this effect."""
+    def of(self, array: Any) -> Any:
+        """What of `array`, `Values`, belongs to this effect."""
         return array.isel({dim: i for dim, i in self.at.items() if dim in array.dims})
 
 
-def labels(dataset: xr.Dataset) -> list[str]:
+def labels(dataset: Result) -> list[str]:
     """Labels of the parameters (or traits) that have an effect and an error per variant."""
     name, dim = _estimate(dataset)
     if dim is not None:
@@ -111,14 +130,14 @@ def labels(dataset: xr.Dataset) -> list[str]:
     return [name]
 
 
-def snp_effects(dataset: xr.Dataset) -> list[str]:
+def snp_effects(dataset: Result) -> list[str]:
     """Labels of the effects of the variant: F1~SNP, T2~Gene; every trait of an association scan."""
     known = labels(dataset)
     own = [label for label in known if label.endswith(("~SNP", "~Gene")) and not label.endswith(("~~SNP", "~~Gene"))]
     return own if any("~" in label or ":=" in label for label in known) else known
 
 
-def effect(dataset: xr.Dataset, parameter: str | None = None) -> Effect:
+def effect(dataset: Result, parameter: str | None = None) -> Effect:
     """The effects on `parameter`; without it, on the only one that there is.
 
     Raises InputError for a Dataset without effects, UsageError for an unknown parameter or where a choice is needed.
@@ -138,18 +157,24 @@ def effect(dataset: xr.Dataset, parameter: str | None = None) -> Effect:
     return replace(found, status=status, df=_degrees_of_freedom(dataset, found))
 
 
-def _degrees_of_freedom(dataset: xr.Dataset, found: Effect) -> xr.DataArray | None:
+def _degrees_of_freedom(dataset: Result, found: Effect) -> xr.DataArray | None:
     """Of a scan by linear models: samples with a call (or all of them), less fixed effects and the variant."""
     if dataset.attrs.get("distribution") != "t":
         return None
-    least = found.of(dataset["n_fixed"]) + 1
+    import xarray as xr
+
+    def counts(name: str) -> xr.DataArray:
+        part = found.of(dataset[name])
+        return xr.DataArray(part.values, dims=part.dims) if isinstance(part, StoredArray) else part
+
+    least = counts("n_fixed") + 1
     if dataset.attrs.get("missing_calls") == "exclude":
-        return found.of(dataset["n_called"]) - least
-    everyone = np.broadcast_to((found.of(dataset["n_samples"]) - least).values, (dataset.sizes["variant"],))
+        return counts("n_called") - least
+    everyone = np.broadcast_to((counts("n_samples") - least).values, (dataset.sizes["variant"],))
     return xr.DataArray(everyone, dims="variant")
 
 
-def _estimate(dataset: xr.Dataset) -> tuple[str, str | None]:
+def _estimate(dataset: Result) -> tuple[str, str | None]:
     """Name of the array of effects, and of its dimension beside `variant`."""
     for name in ("estimate", "beta"):
         if name in dataset.variables and "se" in dataset.variables and "variant" in dataset[name].dims:
@@ -163,7 +188,7 @@ def _estimate(dataset: xr.Dataset) -> tuple[str, str | None]:
     )
 
 
-def _numbers(dataset: xr.Dataset, dim: str) -> list[str]:
+def _numbers(dataset: Result, dim: str) -> list[str]:
     return [str(i) for i in range(dataset.sizes[dim])]
 
 
@@ -173,7 +198,7 @@ def usable(status: np.ndarray, attrs: dict[Any, Any]) -> np.ndarray:
 
 
 def blocks(
-    dataset: xr.Dataset, arrays: Sequence[xr.DataArray | None], *, rows: int | None = None
+    dataset: Result, arrays: Sequence[Values | None], *, rows: int | None = None
 ) -> Iterator[tuple[slice, list[Any]]]:
     """Rows and values of `arrays`, which end in or have the dimension variant, block after block.
 
@@ -190,22 +215,53 @@ def blocks(
 
 def computed(values: Sequence[Any]) -> tuple[Any, ...]:
     """Lazy values, computed together: by the current client, else by threads."""
+    if not any(map(is_dask_array, values)):
+        return tuple(values)
+    import dask
+    import dask.threaded
+
     # Asked by name, or not at all, Dask looks for a client by importing distributed, which takes a quarter of a second.
-    here = dask.config.get("scheduler", None) is None and current_client() is None
+    here = config.lookup("scheduler") is None and current_client() is None
     return dask.compute(*values, scheduler=dask.threaded.get if here else None)
 
 
-def _block_rows(arrays: Sequence[xr.DataArray | None], n: int, most: int) -> int:
-    chunk = 1
-    for array in arrays:
-        # Of the array alone: its coordinates may have other chunks.
-        if array is not None and array.variable.chunks is not None:
-            chunk = max(chunk, int(array.variable.chunksizes["variant"][0]))
+def _block_rows(arrays: Sequence[Values | None], n: int, most: int) -> int:
+    chunk = max((_chunk_rows(array) for array in arrays if array is not None), default=1)
+    if any(isinstance(array, StoredArray) for array in arrays):
+        return min(n, chunk) or 1  # read here, one after the other: as little memory as possible is touched
     together = max(1, most // chunk) if chunk > 1 else 1
     return min(n, chunk * min(together, limits.cores()) if chunk > 1 else most) or 1
 
 
-def array_plans(dataset: xr.Dataset, rows: int | None = None) -> list[ArrayPlan]:
+def _chunk_rows(array: Values) -> int:
+    """Variants of a chunk; 1 for values in memory."""
+    if isinstance(array, StoredArray):
+        return array.steps["variant"]
+    # Of the array alone: its coordinates may have other chunks.
+    variable = array.variable
+    return 1 if variable.chunks is None else int(variable.chunksizes["variant"][0])
+
+
+@dataclass(frozen=True, eq=False)
+class Shape:
+    """An array of a result that is still to be computed, as far as its place in a store goes."""
+
+    dims: tuple[str, ...]
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Described(Protocol):
+    """Arrays by name, as variables of a Dataset or `Shape`, and the lengths of their dimensions."""
+
+    @property
+    def variables(self) -> Mapping[Any, Any]: ...
+    @property
+    def sizes(self) -> Mapping[Any, int]: ...
+
+
+def array_plans(dataset: Described, rows: int | None = None) -> list[ArrayPlan]:
     """How the variables lie in a store: columns and one parameter's or factor's values in chunks of `rows` variants.
 
     Numbers per variant are packed by blosc-lz4 with bit shuffle, text and small arrays by zstd.

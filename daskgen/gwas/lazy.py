@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import dask.array as da
 import numpy as np
-from dask.delayed import Delayed
+
+if TYPE_CHECKING:
+    import dask.array as da
+    from dask.delayed import Delayed
 
 __all__ = ["stacked"]
 
@@ -20,6 +22,8 @@ def stacked(
     parts: each computes to a dict of arrays; lengths: variants of each; arrays: name -> (shape before the variant,
     type).
     """
+    import dask.array as da
+
     return {
         name: da.concatenate(
             [

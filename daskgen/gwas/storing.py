@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
-import xarray as xr
-from dask.tokenize import tokenize
 
 from daskgen.errors import UsageError
 from daskgen.gwas.layout import array_plans, computed, run_of
 from daskgen.stores import RunKey, StoreLike, StoreWriter, column_layout
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["run_key", "small_arrays", "store_attributes", "to_store"]
 
@@ -38,7 +42,7 @@ def to_store(dataset: xr.Dataset, path: StoreLike, *, force: bool = False, resum
         arrays=plans,
         run=run_key(dataset),
         provenance=dataset.attrs.get("provenance", {"arguments": dict(dataset.attrs.get("arguments", {}))}),
-        attrs=store_attributes(dataset),
+        attrs=store_attributes(dataset.attrs),
         force=force,
         resume=resume,
     ) as writer:
@@ -57,13 +61,15 @@ def run_key(dataset: xr.Dataset) -> RunKey:
     attrs = dataset.attrs
     inputs = list(attrs.get("inputs", []))
     if run_of(dataset) is None:
+        from dask.tokenize import tokenize
+
         inputs.append(tokenize(dataset))
     return RunKey(attrs.get("command", "gwas"), attrs.get("arguments", {}), inputs)
 
 
-def store_attributes(dataset: xr.Dataset) -> dict[str, object]:
-    """Attributes that become root attributes of the store; what the writer itself sets is left out."""
-    return {str(name): value for name, value in dataset.attrs.items() if name not in _OF_THE_RUN or name == "command"}
+def store_attributes(attrs: Mapping[Any, Any]) -> dict[str, Any]:
+    """Attributes of a result that become root attributes of its store; what the writer itself sets is left out."""
+    return {str(name): value for name, value in attrs.items() if name not in _OF_THE_RUN or name == "command"}
 
 
 def small_arrays(dataset: xr.Dataset) -> dict[str, np.ndarray]:

@@ -28,6 +28,7 @@ import numba
 from numba import types
 
 from daskgen import config
+from daskgen.kernels.loading import load
 
 __all__ = ["Kernel", "cache_folder", "helper", "input_array", "kernel", "kernels", "output_array"]
 
@@ -118,7 +119,8 @@ def _compile(function: Callable[..., Any], signatures: tuple[Any, ...], folder: 
         finally:
             numba.config.CACHE_DIR = theirs
     for signature in signatures:
-        dispatcher.compile(signature)
+        if folder is None or not load(dispatcher, signature):
+            dispatcher.compile(signature)
     dispatcher.disable_compile()
     return dispatcher
 

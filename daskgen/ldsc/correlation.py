@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
-from scipy.special import erfc
 
 from daskgen.ldsc.regression import ratio_jackknife
 from daskgen.linalg.vech import vech, vech_indices
@@ -49,7 +50,10 @@ def genetic_correlation(s: np.ndarray, delete_one: np.ndarray) -> tuple[np.ndarr
 def two_sided_p(estimate: np.ndarray, standard_error: np.ndarray) -> np.ndarray:
     """P(|N(0, 1)| > |estimate / standard_error|); NaN where either is."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(erfc(np.abs(estimate / standard_error) / np.sqrt(2.0)))
+        return np.asarray(_erfc(np.abs(estimate / standard_error) / np.sqrt(2.0)))
+
+
+_erfc = np.vectorize(math.erfc, otypes=[np.float64])  # of a few numbers: SciPy takes longer to import
 
 
 def _inverse_root(heritability: np.ndarray) -> np.ndarray:

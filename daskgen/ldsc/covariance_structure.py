@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from daskgen.inputs.arguments import known_arguments
 from daskgen.inputs.covariance import DIMENSIONS, checked_covariance, trait_names, vech_names
 from daskgen.ldsc.correlation import standardised
 from daskgen.linalg.vech import unvech
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["assemble", "covstruct"]
 
@@ -61,6 +63,8 @@ def assemble(traits: Sequence[str], values: Mapping[str, Any], attrs: Mapping[st
 
     S_se, S_Stand, V_Stand, S_Stand_se and rg are added where they are not among them.
     """
+    import xarray as xr
+
     data: dict[str, Any] = {
         name: value if isinstance(value, tuple) else (DIMENSIONS[name], value) for name, value in values.items()
     }

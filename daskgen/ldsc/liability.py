@@ -15,7 +15,6 @@ Biological Psychiatry 93, 29-36 (effective sample size).
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import ndtri
 
 __all__ = ["liability_factor"]
 
@@ -23,6 +22,10 @@ __all__ = ["liability_factor"]
 def liability_factor(sample_prevalence: np.ndarray, population_prevalence: np.ndarray) -> np.ndarray:
     """c for each trait, float64; 1 where both prevalences are NaN. Both lie in (0, 1) otherwise."""
     p, k = np.asarray(sample_prevalence, np.float64), np.asarray(population_prevalence, np.float64)
+    if np.isnan(p).all() and np.isnan(k).all():
+        return np.ones(p.shape)
+    from scipy.special import ndtri
+
     threshold = ndtri(1.0 - k)
     density = np.exp(-0.5 * threshold**2) / np.sqrt(2.0 * np.pi)
     factor = k**2 * (1.0 - k) ** 2 / (p * (1.0 - p) * density**2)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from daskgen import limits
 from daskgen.errors import InputError, UsageError, examples
@@ -25,6 +24,9 @@ from daskgen.ldsc.moments import PairMoments
 from daskgen.ldsc.regression import BlockRegression, is_singular, normal_equations
 from daskgen.ldsc.sources import LdScores, Munged, Source, open_ld_scores, open_munged
 from daskgen.linalg.vech import unvech, vech_indices
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["ldsc"]
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-import dask.array as da
 import numpy as np
-import xarray as xr
-import zarr
-from dask.tokenize import tokenize
 
 from daskgen.errors import InputError
-from daskgen.stores import Location, StoreLike, open_dataset, open_group, reopen_array
+from daskgen.inputs.kinds import is_dask_array, is_dataset
+from daskgen.stores import StoreLike, StoreTable, open_table, reopen_array
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["LdScores", "Munged", "Source", "TraitReader", "open_ld_scores", "open_munged"]
 
-Source = StoreLike | xr.Dataset
+Source: TypeAlias = "StoreLike | xr.Dataset"
 """What functions accept: a store's path, or a Dataset (opened store, or one with the same names)."""
 
 
@@ -71,14 +71,14 @@ class DatasetTraits:
     @property
     def nbytes(self) -> int:
         """Bytes that go to a worker with this reader: a Dask array is only its recipe."""
-        return sum(0 if isinstance(a, da.Array) else a.nbytes for a in (self.z, self.n))
+        return sum(0 if is_dask_array(a) else a.nbytes for a in (self.z, self.n))
 
     def read(self, trait: int) -> tuple[np.ndarray, np.ndarray]:
         return _computed(self.z[trait]), _computed(self.n[trait])
 
 
 def _computed(array: Any) -> np.ndarray:
-    return np.asarray(array.compute(scheduler="synchronous") if isinstance(array, da.Array) else array)
+    return np.asarray(array.compute(scheduler="synchronous") if is_dask_array(array) else array)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,32 +146,35 @@ def open_munged(munged: Source) -> Munged:
     traits = tuple(map(str, dataset["trait"].values.tolist()))
     if repeated := sorted({trait for trait in traits if traits.count(trait) > 1}):
         raise InputError(f"{name} has two traits of one name.", found=", ".join(repeated))
-    if isinstance(munged, (str, os.PathLike)):
-        reader: TraitReader = _store_reader(munged)
+    if isinstance(dataset, StoreTable):
+        reader: TraitReader = _store_reader(dataset)
     else:
         z, n = dataset["z"].data, dataset["n"].data
-        reader = DatasetTraits(z, n, f"dataset-{tokenize(z, n)}")
+        reader = DatasetTraits(z, n, _content_id(z, n))
     return Munged(
         reader,
         name,
         traits,
         dataset["variant_id"].values.astype(object),
-        tuple(map(str, dataset["n_kind"].values.tolist())) if "n_kind" in dataset else ("",) * len(traits),
+        tuple(map(str, dataset["n_kind"].values.tolist())) if "n_kind" in dataset.variables else ("",) * len(traits),
         *(_per_trait(dataset, column, len(traits)) for column in ("sample_prev", "population_prev")),
     )
 
 
-def _store_reader(path: StoreLike) -> StoreTraits:
-    group = open_group(path, "sumstats")
-    z, n = group["z"], group["n"]
-    assert isinstance(z, zarr.Array)
-    assert isinstance(n, zarr.Array)
+def _store_reader(store: StoreTable) -> StoreTraits:
+    z, n = store["z"], store["n"]
     dtype = np.dtype(np.float32 if z.dtype == n.dtype == np.float32 else np.float64)
-    return StoreTraits(Location.of(path).url, str(group.attrs["store_id"]), z.shape[1], dtype)
+    return StoreTraits(store.url, str(store.attrs["store_id"]), z.shape[1], dtype)
 
 
-def _per_trait(dataset: xr.Dataset, name: str, n: int) -> np.ndarray:
-    return np.asarray(dataset[name].values, np.float64) if name in dataset else np.full(n, np.nan)
+def _content_id(*arrays: Any) -> str:
+    from dask.tokenize import tokenize
+
+    return f"dataset-{tokenize(*arrays)}"
+
+
+def _per_trait(dataset: StoreTable | xr.Dataset, name: str, n: int) -> np.ndarray:
+    return np.asarray(dataset[name].values, np.float64) if name in dataset.variables else np.full(n, np.nan)
 
 
 def open_ld_scores(ld_scores: Source) -> LdScores:
@@ -185,7 +188,7 @@ def open_ld_scores(ld_scores: Source) -> LdScores:
             found=", ".join(map(str, dataset.variables)),
             expected=", ".join(needed),
         )
-    m_name = next((array for array in ("M_5_50", "M") if array in dataset), None)
+    m_name = next((array for array in ("M_5_50", "M") if array in dataset.variables), None)
     if m_name is None:
         raise InputError(
             f"{name}: the number of variants that the scores sum over is not known.",
@@ -195,13 +198,13 @@ def open_ld_scores(ld_scores: Source) -> LdScores:
     score = np.asarray(dataset["ld_score"].values, np.float64)
     names = dataset["annotation"].values.tolist() if "annotation" in dataset.variables else range(score.shape[1])
     return LdScores(
-        str(dataset.attrs.get("store_id", f"dataset-{tokenize(score)}")),
+        str(dataset.attrs.get("store_id") or _content_id(score)),
         name,
         dataset["variant_id"].values.astype(object),
         np.asarray(dataset["variant_contig"].values),
         np.asarray(dataset["variant_position"].values),
         score,
-        np.asarray(dataset["weight"].values, np.float64) if "weight" in dataset else None,
+        np.asarray(dataset["weight"].values, np.float64) if "weight" in dataset.variables else None,
         tuple(map(str, dataset["contig_id"].values.tolist())),
         tuple(map(str, names)),
         np.asarray(dataset[m_name].values, np.float64),
@@ -210,10 +213,10 @@ def open_ld_scores(ld_scores: Source) -> LdScores:
     )
 
 
-def _dataset(source: Source, kind: str) -> xr.Dataset:
+def _dataset(source: Source, kind: str) -> StoreTable | xr.Dataset:
     if isinstance(source, (str, os.PathLike)):
-        return open_dataset(source, kind)
-    if not isinstance(source, xr.Dataset):
+        return open_table(source, kind)
+    if not is_dataset(source):
         raise InputError(f"{kind} must be the path of a store or an xarray Dataset.", found=type(source).__name__)
     found = source.attrs.get("kind", kind)
     if found != kind:
@@ -221,5 +224,6 @@ def _dataset(source: Source, kind: str) -> xr.Dataset:
     return source
 
 
-def _name(dataset: xr.Dataset, otherwise: str) -> str:
-    return str(dataset.encoding.get("source", otherwise)).rstrip("/").rsplit("/", 1)[-1]
+def _name(dataset: StoreTable | xr.Dataset, otherwise: str) -> str:
+    url = dataset.url if isinstance(dataset, StoreTable) else dataset.encoding.get("source", otherwise)
+    return str(url).rstrip("/").rsplit("/", 1)[-1]

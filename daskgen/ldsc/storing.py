@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import xarray as xr
+from typing import TYPE_CHECKING, Any
 
 from daskgen.errors import UsageError
 from daskgen.inputs.arguments import known_arguments
 from daskgen.stores import RunKey, StoreLike, write_result
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["to_store"]
 

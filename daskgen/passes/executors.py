@@ -13,9 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
-import dask.config
-
-from daskgen import limits
+from daskgen import config, limits
 from daskgen.cluster import current_client
 from daskgen.errors import InterruptedRunError
 
@@ -147,5 +145,5 @@ def current_executor() -> Executor:
     client = current_client()
     if client is not None:
         return ClusterExecutor(client)
-    wanted = dask.config.get("num_workers", None)
+    wanted = config.lookup("num_workers")
     return ThreadExecutor(int(wanted) if wanted else limits.cores())

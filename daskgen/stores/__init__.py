@@ -10,6 +10,7 @@ from daskgen.stores.reader import open_dataset, open_group, reopen_array
 from daskgen.stores.result import write_result
 from daskgen.stores.run_key import FORMAT, RunKey
 from daskgen.stores.schema import SCHEMAS
+from daskgen.stores.table import StoreTable, open_table
 from daskgen.stores.target import StageTarget
 from daskgen.stores.verify import verify
 from daskgen.stores.writer import ArrayPlan, Stage, StoreWriter
@@ -27,11 +28,13 @@ __all__ = [
     "StageCopy",
     "StageTarget",
     "StoreLike",
+    "StoreTable",
     "StoreWriter",
     "column_layout",
     "n_objects",
     "open_dataset",
     "open_group",
+    "open_table",
     "reopen_array",
     "row_layout",
     "verify",

@@ -14,7 +14,7 @@ from scipy import stats
 
 import daskgen as dg
 from daskgen.errors import InputError, UsageError
-from daskgen.gwas import layout, manhattan_points, n_hits, qq_points, snp_effects, status_counts
+from daskgen.gwas import lambda_and_hits, layout, manhattan_points, n_hits, qq_points, snp_effects, status_counts
 from daskgen.gwas.p_values import CHISQ_MEDIAN, chisq_p, minus_log10_p, two_sided_p, z_threshold
 from daskgen.gwas.quantiles import median
 from tests.gwas.results import result
@@ -100,6 +100,7 @@ def test_top_has_the_strongest_first(form: str, tmp_path: Path, small_blocks: No
     assert found["p"][0] == 0
     assert found["minus_log10_p"][0] > 700
     assert n_hits(dataset, "F1~SNP", p=1e-4) == len(wanted)
+    assert lambda_and_hits(dataset, "F1~SNP", p=1e-4) == (dataset.dg.lambda_gc("F1~SNP"), len(wanted))
     assert len(dataset.dg.top("T2~SNP", p=1e-30)) == 0
     assert list(dataset.dg.top("T2~SNP", p=1e-30).columns) == list(dataset.dg.table("T2~SNP").columns)
 

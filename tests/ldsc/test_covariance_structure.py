@@ -84,7 +84,9 @@ def test_a_v_that_is_not_positive_semidefinite_is_kept_and_said(caplog):
         ({"traits": ["a", "a", "b"]}, "same name"),
         ({"I": np.eye(2)}, "I does not fit S"),
         ({"N": [1, 2]}, "N needs one value"),
+        ({"N": [5, 5, 5, -1, 5, 5]}, r"N has a sample size that is not positive[\s\S]*V2~~V2 \(-1\)"),
         ({"m": [1, 2]}, "m is one number"),
+        ({"m": -3}, "m is one number"),
     ],
 )
 def test_parts_that_do_not_fit_are_refused(arguments, message):
@@ -93,7 +95,7 @@ def test_parts_that_do_not_fit_are_refused(arguments, message):
 
 
 def test_a_structure_is_stored_and_opened_with_its_names(tmp_path):
-    found = dg.ldsc.covstruct(S, V, traits=["a", "b", "c"], I=np.eye(3), N=np.arange(6.0), m=5)
+    found = dg.ldsc.covstruct(S, V, traits=["a", "b", "c"], I=np.eye(3), N=np.arange(1.0, 7), m=5)
     place = dg.ldsc.to_store(found, tmp_path / "c.zarr")
     assert dg.verify(place) == []
     opened = dg.open_store(place)
