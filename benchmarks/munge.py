@@ -99,9 +99,11 @@ def _upper_tail(z: np.ndarray) -> np.ndarray:
 
 def measure(command: list[str], folder: Path) -> dict[str, Any]:
     """CPU and wall seconds and largest resident memory (MB) of a command and its children."""
+    # As an installed package, daskgen keeps the byte code of its modules.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     started = time.perf_counter()
     with open(folder / "output.txt", "wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=folder)
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=folder, env=environment)
         _, status, usage = os.wait4(process.pid, 0)
     wall = time.perf_counter() - started
     text = (folder / "output.txt").read_text(errors="replace")

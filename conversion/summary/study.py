@@ -9,12 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import pandas as pd
-
 from conversion.summary.columns import check_overrides
 from conversion.summary.stored import SEPARATOR, is_store, stored_traits
 from daskgen.errors import InputError, UsageError
 from daskgen.inputs.files import expand, is_url
+from daskgen.inputs.kinds import is_frame
 
 __all__ = ["SHEET_COLUMNS", "TraitArguments", "file_paths", "study", "trait_name_of"]
 
@@ -171,8 +170,8 @@ def _columns_by_trait(columns: Any, names: Sequence[str]) -> list[dict[str, str 
 
 
 def _missing(value: Any) -> bool:
-    empty = value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value))
-    return empty or str(value).strip() in ("", "NA", "nan", "None")
+    empty = value is None or (isinstance(value, float) and math.isnan(value))
+    return empty or str(value).strip() in ("", "NA", "<NA>", "nan", "None")
 
 
 def _convert(key: str, value: Any, name: str) -> Any:
@@ -188,11 +187,13 @@ def _convert(key: str, value: Any, name: str) -> Any:
 
 def _from_sheet(sheet: Any, columns: Any) -> list[TraitArguments]:
     folder = ""
-    if isinstance(sheet, pd.DataFrame):
+    if is_frame(sheet):
         table, where = sheet, "the study sheet"
         if table.index.name == "trait" and "trait" not in table:
             table = table.reset_index()
     else:
+        import pandas as pd
+
         where = os.fspath(sheet)
         folder = "" if is_url(where) else os.path.dirname(where)
         try:

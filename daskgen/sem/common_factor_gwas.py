@@ -4,20 +4,34 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-
-import xarray as xr
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from daskgen.errors import InputError
 from daskgen.inputs.arguments import known_arguments
 from daskgen.sem.common_factor_fit import CommonFactorFit
 from daskgen.sem.effects import Sumstats
 from daskgen.sem.moments import CovarianceSource, read_moments
-from daskgen.sem.results import ParameterRow, lazy_dataset
+from daskgen.sem.results import ParameterRow, ScanResult, scan_result
 from daskgen.sem.snp_covariance import SnpCovariance
 
-__all__ = ["commonfactor_gwas"]
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["CommonFactorOptions", "commonfactor_gwas", "commonfactor_gwas_scan"]
 
 log = logging.getLogger("daskgen.sem")
+
+
+@dataclass(frozen=True)
+class CommonFactorOptions:
+    """How `commonfactor_gwas` fits; see there."""
+
+    estimation: str = "DWLS"
+    gc: str = "standard"
+    snp_se: float = 0.0005
+    smooth_check: bool = False
+    twas: bool = False
 
 
 @known_arguments()
@@ -71,33 +85,33 @@ def commonfactor_gwas(
 
     A SNP that cannot be fitted has a `status`, and stops nothing. Equations: `docs/methods/sem`.
     """
+    options = CommonFactorOptions(estimation, gc=gc, snp_se=snp_se, smooth_check=smooth_check, twas=twas)
+    return commonfactor_gwas_scan(covstruct, sumstats, options).dataset()
+
+
+def commonfactor_gwas_scan(
+    covstruct: CovarianceSource, sumstats: Sumstats | Sequence[Sumstats], options: CommonFactorOptions
+) -> ScanResult:
+    """What `commonfactor_gwas` does, before anything is fitted."""
+    o = options
     moments = read_moments(covstruct)
     if moments.intercepts is None:
         raise InputError(
             "the covariance structure has no intercepts I, which the sampling errors of a SNP's effects need.",
             do="take the result of ldsc, or give I to dg.ldsc.covstruct",
         )
-    covariance = SnpCovariance.from_intercepts(moments.traits, moments.s, moments.v, moments.intercepts, gc, snp_se)
-    snp = "Gene" if twas else "SNP"
-    model = CommonFactorFit(covariance, estimation=estimation, snp=snp, smooth_check=smooth_check)
+    covariance = SnpCovariance.from_intercepts(moments.traits, moments.s, moments.v, moments.intercepts, o.gc, o.snp_se)
+    snp = "Gene" if o.twas else "SNP"
+    model = CommonFactorFit(covariance, estimation=o.estimation, snp=snp, smooth_check=o.smooth_check)
     log.info("Model      common factor of %s; %d parameters", ", ".join(model.traits), model.n_parameters)
-    arguments = {
-        "estimation": estimation,
-        "gc": gc,
-        "snp_se": snp_se,
-        "smooth_check": smooth_check,
-        "twas": twas,
-    }
-    if not moments.source_id:
-        arguments |= {"S": moments.s, "V": moments.v, "I": moments.intercepts}
-    return lazy_dataset(
+    return scan_result(
         model,
         sumstats,
         command="sem commonfactor-gwas",
-        arguments=arguments,
-        inputs=[moments.source_id] if moments.source_id else [],
+        arguments=asdict(o) | moments.arguments,
+        inputs=moments.inputs,
         table=[ParameterRow(model.parameters[0], free=1)],
-        smooth_check=smooth_check,
+        smooth_check=o.smooth_check,
         common_factor=True,
-        twas=twas,
+        twas=o.twas,
     )

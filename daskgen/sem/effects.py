@@ -13,23 +13,25 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-import dask.array as da
 import numpy as np
-import xarray as xr
-from dask.tokenize import tokenize
 
 from daskgen.errors import InputError
+from daskgen.gwas.layout import Shape
+from daskgen.inputs.kinds import is_dask_array, is_dataset
 from daskgen.passes import run_map
 from daskgen.sem.joining import join
-from daskgen.stores import Location, StoreLike, column_layout, open_dataset, reopen_array
+from daskgen.stores import Location, StoreLike, StoreTable, column_layout, open_dataset, open_table, reopen_array
 
-__all__ = ["EffectReader", "Effects", "Sumstats", "open_effects"]
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["EffectReader", "Effects", "Sumstats", "VariantColumns", "open_effects"]
 
 log = logging.getLogger("daskgen.sem")
 
-Sumstats = StoreLike | xr.Dataset
+Sumstats: TypeAlias = "StoreLike | xr.Dataset"
 """What functions accept: a store's path, or a Dataset (opened store, or one with the same names)."""
 
 COLUMNS = {
@@ -99,11 +101,11 @@ class DatasetReader:
     @property
     def nbytes(self) -> int:
         """Bytes that go to a worker with this reader: a Dask array is only its recipe."""
-        return sum(0 if isinstance(a, da.Array) else int(a.nbytes) for a in self.arrays.values())
+        return sum(0 if is_dask_array(a) else int(a.nbytes) for a in self.arrays.values())
 
     def read(self, name: str, rows: slice, trait: int | None = None) -> np.ndarray:
         part = self.arrays[name][rows] if trait is None else self.arrays[name][trait, rows]
-        return np.asarray(part.compute(scheduler="synchronous") if isinstance(part, da.Array) else part)
+        return np.asarray(part.compute(scheduler="synchronous") if is_dask_array(part) else part)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +114,7 @@ class _Source:
 
     reader: EffectReader
     name: str
-    dataset: xr.Dataset
+    dataset: StoreTable | xr.Dataset
     traits: tuple[str, ...]
 
 
@@ -173,10 +175,35 @@ class Effects:
         return reader.read(name, slice(first, last), trait)[wanted - first]
 
 
+@dataclass(frozen=True, eq=False)
+class VariantColumns:
+    """The columns of the variants that are used, with the names of dimensions of results.
+
+    shapes: of those with a value per variant; small: (dimensions, values) of the others.
+    """
+
+    shapes: Mapping[str, Shape]
+    small: Mapping[str, tuple[tuple[str, ...], np.ndarray]]
+    _dataset: StoreTable | xr.Dataset
+    _rows: np.ndarray | None
+
+    def lazy(self) -> dict[str, xr.Variable]:
+        """All of them as variables of a Dataset."""
+        import xarray as xr
+
+        opened = open_dataset(self._dataset.url) if isinstance(self._dataset, StoreTable) else self._dataset
+        columns = {}
+        for name, shape in self.shapes.items():
+            variable = opened[name].variable
+            data = (variable if self._rows is None else variable[self._rows]).data
+            columns[name] = xr.Variable(shape.dims, data, dict(shape.attrs))
+        return columns | {name: xr.Variable(dims, values) for name, (dims, values) in self.small.items()}
+
+
 def open_effects(
     sumstats: Sumstats | Sequence[Sumstats], traits: Sequence[str], *, twas: bool = False
-) -> tuple[Effects, dict[str, xr.Variable]]:
-    """Where the `traits` of a model are, and the columns of the variants, lazy; what is left out is logged.
+) -> tuple[Effects, VariantColumns]:
+    """Where the `traits` of a model are, and the columns of the variants; what is left out is logged.
 
     Raises InputError for traits that no source or several sources have, for sources that do not hold effects, and where
     no SNP is left.
@@ -210,17 +237,17 @@ def open_effects(
     return effects, _columns(sources[0], effects)
 
 
-def _columns(source: _Source, effects: Effects) -> dict[str, xr.Variable]:
-    """The columns of the variants that are used, with the names of dimensions of results."""
-    found, rows = source.dataset, effects.rows[0]
-    columns = {}
+def _columns(source: _Source, effects: Effects) -> VariantColumns:
+    found = source.dataset
+    shapes = {}
     for name, dims in COLUMNS.items():
         if name in found.variables and "variants" in found[name].dims:
-            column = found[name].variable if rows is None else found[name].variable[rows]
-            columns[name] = xr.Variable(dims, column.data, dict(column.attrs))
+            column = found[name]
+            shapes[name] = Shape(dims, (effects.n_variants, *column.shape[1:]), column.dtype, dict(column.attrs))
+    small = {}
     if "contig_id" in found.variables:
-        columns["contig_id"] = xr.Variable(("contig",), _small(source.reader, found, "contig_id"))
-    return columns
+        small["contig_id"] = (("contig",), np.asarray(found["contig_id"].values))
+    return VariantColumns(shapes, small, found, effects.rows[0])
 
 
 def _names(sources: Sequence[_Source], which: set[int]) -> str:
@@ -232,19 +259,20 @@ def _counts(sources: Sequence[_Source]) -> str:
 
 
 def _open(source: Sumstats, *, twas: bool) -> _Source:
-    if isinstance(source, xr.Dataset):
+    dataset: StoreTable | xr.Dataset
+    if is_dataset(source):
         dataset = source
         found = source.attrs.get("kind", "sumstats")
         if found != "sumstats":
             raise InputError("a Dataset is of another kind.", found=found, expected="sumstats")
     elif isinstance(source, (str, os.PathLike)):
-        dataset = open_dataset(source, "sumstats")
+        dataset = open_table(source, "sumstats")
     else:
         raise InputError(
             "summary statistics must be the path of a store, a Dataset, or a list of these.",
             found=type(source).__name__,
         )
-    name = str(dataset.encoding.get("source", "the summary statistics")).rstrip("/").rsplit("/", 1)[-1]
+    name = _name(dataset)
     purpose = dataset.attrs.get("purpose", "gwas")
     if purpose != "gwas":
         raise InputError(
@@ -265,30 +293,35 @@ def _open(source: Sumstats, *, twas: bool) -> _Source:
                 found=dataset[array].dims,
                 expected={1: "one dimension", 2: "(traits, variants)"}[ndim],
             )
-    reader = _reader(dataset, source, name)
-    traits = tuple(map(str, _small(reader, dataset, "trait").tolist()))
+    reader = _reader(dataset, name)
+    traits = tuple(map(str, np.asarray(dataset["trait"].values).tolist()))
     repeated = [trait for trait, count in Counter(traits).items() if count > 1]
     if repeated:
         raise InputError(f"{name} has two traits of one name.", found=", ".join(repeated))
     return _Source(reader, name, dataset, traits)
 
 
-def _reader(dataset: xr.Dataset, source: Sumstats, name: str) -> EffectReader:
+def _name(dataset: StoreTable | xr.Dataset) -> str:
+    """What a source is called in messages: the last part of its place."""
+    url = dataset.url if isinstance(dataset, StoreTable) else dataset.encoding.get("source", "the summary statistics")
+    return str(url).rstrip("/").rsplit("/", 1)[-1]
+
+
+def _reader(dataset: StoreTable | xr.Dataset, name: str) -> EffectReader:
     n = int(dataset.sizes["variants"])
-    path = dataset.encoding.get("source") if isinstance(source, xr.Dataset) else os.fspath(source)
-    if path is not None and (not isinstance(source, xr.Dataset) or _untouched(dataset, path)):
+    if isinstance(dataset, StoreTable):
+        return StoreReader(dataset.url, str(dataset.attrs["store_id"]), n)
+    path = dataset.encoding.get("source")
+    if path is not None and _untouched(dataset, path):
         return StoreReader(Location.of(path).url, str(dataset.attrs["store_id"]), n)
+    from dask.tokenize import tokenize
+
     arrays = {
         name: dataset[name].data
         for name in ("beta", "se", *COLUMNS)
         if name in dataset.variables and "variants" in dataset[name].dims
     }
     return DatasetReader(arrays, n, f"dataset-{tokenize(*arrays.values())}", name)
-
-
-def _small(reader: EffectReader, dataset: xr.Dataset, name: str) -> np.ndarray:
-    """A small array of a source, from a store without Dask, whose first computation takes a quarter of a second."""
-    return reader.read(name, slice(None)) if isinstance(reader, StoreReader) else np.asarray(dataset[name].values)
 
 
 def _untouched(dataset: xr.Dataset, path: str) -> bool:
@@ -298,7 +331,7 @@ def _untouched(dataset: xr.Dataset, path: str) -> bool:
     opened = open_dataset(path, "sumstats")
     return opened.attrs.get("store_id") == dataset.attrs.get("store_id") and all(
         name in dataset.variables
-        and isinstance(dataset[name].data, da.Array)
+        and is_dask_array(dataset[name].data)
         and dataset[name].data.name == opened[name].data.name
         for name in ("beta", "se", *COLUMNS)
         if name in opened.variables
@@ -329,7 +362,7 @@ def _complete(source: _Source, traits: Sequence[int]) -> np.ndarray | None:
     dataset, n = source.dataset, source.reader.n_variants
     if isinstance(source.reader, StoreReader) and "rows_kept" in dataset.variables:
         # The writer of the store counted the rows that each trait has.
-        if (_small(source.reader, dataset, "rows_kept")[list(traits)] == n).all():
+        if (np.asarray(dataset["rows_kept"].values)[list(traits)] == n).all():
             return None
     rows = column_layout(n).chunks[0]
     mask = np.ones(n, bool)

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
-from scipy.optimize import minimize
 
 from daskgen.errors import NotConvergedError, UsageError
 from daskgen.inputs.arguments import known_arguments
@@ -104,6 +103,8 @@ def efa(covstruct: CovarianceSource, n_factors: int, *, rotation: str = "promax"
 
 def _uniqueness(correlation: np.ndarray, q: int) -> tuple[np.ndarray, float]:
     """psi (p,) and the minimum of f."""
+    from scipy.optimize import minimize
+
     p = len(correlation)
     start = np.clip((1.0 - 0.5 * q / p) / np.diag(np.linalg.inv(correlation)), LOWEST_UNIQUENESS, 1.0)
 

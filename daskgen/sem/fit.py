@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import html
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
-import xarray as xr
 
 from daskgen.sem.path_diagram import Diagram, draw
 from daskgen.stores import RunKey, StoreLike, write_result
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
 
 __all__ = ["ESTIMATES", "Fit"]
 
@@ -67,6 +69,8 @@ class Fit:
         """Everything as a Dataset: the estimates along `parameter` (lhs op rhs without blanks), the indices as scalars,
         the matrices along (trait, trait_2), and what was fitted in the attributes.
         """
+        import xarray as xr
+
         table = self.estimates
         labels = (table["lhs"] + table["op"] + table["rhs"]).to_numpy(object)
         data: dict[str, Any] = {

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy.special import chdtrc
 
+from daskgen.gwas.p_values import chisq_p
 from daskgen.linalg.vech import vech, vech_indices
 from daskgen.sem.single_fit import TableFit
 
@@ -34,7 +34,7 @@ def fit_indices(fit: TableFit, *, cfi: bool = True) -> dict[str, float]:
     return {
         "chisq": chisq,
         "df": float(df),
-        "p_chisq": float(chdtrc(df, chisq)) if df > 0 else float("nan"),
+        "p_chisq": float(chisq_p(chisq, df)),
         "aic": chisq + 2 * fit.n_parameters,
         "cfi": float(np.minimum((excess - (chisq - df)) / excess, 1.0)),
         "srmr": float(np.sqrt(np.mean(vech((s - fit.sigma) / scale) ** 2))),
@@ -81,5 +81,5 @@ def factor_misfit(fit: TableFit) -> pd.DataFrame:
             cells = [number[pair] for pair in dict.fromkeys(pairs)]
             df = len(cells) - 1
             chisq = _quadratic(residual[cells], v[np.ix_(cells, cells)]) if df > 0 else np.nan
-            out.append((first, second, chisq, df, float(chdtrc(df, chisq)) if df > 0 else np.nan))
+            out.append((first, second, chisq, df, float(chisq_p(chisq, df))))
     return pd.DataFrame(out, columns=["factor_1", "factor_2", "chisq", "df", "p"])

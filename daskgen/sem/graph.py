@@ -10,17 +10,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import dask
-import dask.array as da
 import numpy as np
-from dask.delayed import Delayed
 
+from daskgen.gwas.lazy import stacked
 from daskgen.passes import MemoryItem, PassRunner, Plan, give_back, zeros
 from daskgen.sem.effects import Effects
 from daskgen.sem.per_snp import PerSnpModel, SnpFits
 from daskgen.stores import StageCopy, StageTarget
+
+if TYPE_CHECKING:
+    import dask.array as da
 
 __all__ = ["Output", "Scan", "plan_scan", "write_groups"]
 
@@ -97,26 +98,16 @@ class Scan:
 
     def lazy(self) -> dict[str, da.Array]:
         """The outputs as Dask arrays, a block a group. Outputs that are computed together share the fits."""
+        import dask
+
         whole = dask.delayed(self, pure=True, traverse=False)
         groups = [
             dask.delayed(_fit_group, pure=True)(whole, index, dask_key_name=f"fit-{whole.key}-{index}")
             for index in range(self.n_groups)
         ]
-        return {name: self._stacked(name, groups) for name in self.outputs}
-
-    def _stacked(self, name: str, groups: list[Delayed]) -> da.Array:
-        out = self.outputs[name]
-        parts = [self.part(index) for index in range(self.n_groups)]
-        blocks = [
-            da.from_delayed(
-                group[name],
-                shape=self.shape(name, part.stop - part.start),
-                dtype=np.dtype(out.dtype),
-                name=f"{name}-{group.key}",
-            )
-            for group, part in zip(groups, parts, strict=True)
-        ]
-        return da.concatenate(blocks, axis=-1)
+        parts = map(self.part, range(self.n_groups))
+        arrays = {name: (self.shape(name, 1)[:-1], out.dtype) for name, out in self.outputs.items()}
+        return stacked(groups, [part.stop - part.start for part in parts], arrays)
 
 
 def _field(fits: SnpFits, out: Output) -> np.ndarray:

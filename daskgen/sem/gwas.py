@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-
-import xarray as xr
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from daskgen.errors import UsageError
 from daskgen.inputs.arguments import known_arguments
@@ -13,11 +13,30 @@ from daskgen.sem.effects import Sumstats
 from daskgen.sem.gwas_model import gwas_model
 from daskgen.sem.gwas_table import GwasTable, gwas_table
 from daskgen.sem.moments import CovarianceSource, read_moments
-from daskgen.sem.results import ParameterRow, lazy_dataset
+from daskgen.sem.results import ParameterRow, ScanResult, scan_result
 
-__all__ = ["parameter_rows", "user_gwas"]
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["GwasOptions", "parameter_rows", "user_gwas", "user_gwas_scan"]
 
 log = logging.getLogger("daskgen.sem")
+
+
+@dataclass(frozen=True)
+class GwasOptions:
+    """The model of `user_gwas` and how it is fitted; see there."""
+
+    model: str
+    estimation: str = "DWLS"
+    fix_measurement: bool = True
+    q_snp: bool = False
+    gc: str = "standard"
+    snp_se: float = 0.0005
+    std_lv: bool = False
+    smooth_check: bool = False
+    sub: str | Sequence[str] | None = None
+    twas: bool = False
 
 
 @known_arguments()
@@ -89,38 +108,56 @@ def user_gwas(
 
     A SNP that cannot be fitted has a `status`, and stops nothing. Equations: `docs/methods/sem`.
     """
-    if estimation not in ("DWLS", "ML"):
-        raise UsageError("this estimation is not known.", found=estimation, expected="DWLS, ML")
-    snp = "Gene" if twas else "SNP"
-    moments = read_moments(covstruct)
-    table = gwas_table(model, moments, snp=snp, estimation=estimation, fix_measurement=fix_measurement, std_lv=std_lv)
-    prepared = gwas_model(
-        table, estimation=estimation, q_snp=q_snp, gc=gc, snp_se=snp_se, smooth_check=smooth_check, sub=sub
+    options = GwasOptions(
+        model,
+        estimation=estimation,
+        fix_measurement=fix_measurement,
+        q_snp=q_snp,
+        gc=gc,
+        snp_se=snp_se,
+        std_lv=std_lv,
+        smooth_check=smooth_check,
+        sub=sub,
+        twas=twas,
     )
-    log.info("Model      %d parameters, df %d; %s", prepared.n_parameters, prepared.chisq_df, prepared.why)
-    arguments = {
-        "model": model,
-        "estimation": estimation,
-        "fix_measurement": fix_measurement,
-        "q_snp": q_snp,
-        "gc": gc,
-        "snp_se": snp_se,
-        "std_lv": std_lv,
-        "smooth_check": smooth_check,
-        "sub": sub if sub is None or isinstance(sub, str) else list(sub),
-        "twas": twas,
-    }
-    if not moments.source_id:
-        arguments |= {"S": moments.s, "V": moments.v, "I": moments.intercepts}
-    return lazy_dataset(
-        prepared,
+    return user_gwas_scan(covstruct, sumstats, options).dataset()
+
+
+def user_gwas_scan(
+    covstruct: CovarianceSource, sumstats: Sumstats | Sequence[Sumstats], options: GwasOptions
+) -> ScanResult:
+    """What `user_gwas` does, before anything is fitted."""
+    o = options
+    if o.estimation not in ("DWLS", "ML"):
+        raise UsageError("this estimation is not known.", found=o.estimation, expected="DWLS, ML")
+    moments = read_moments(covstruct)
+    table = gwas_table(
+        o.model,
+        moments,
+        snp="Gene" if o.twas else "SNP",
+        estimation=o.estimation,
+        fix_measurement=o.fix_measurement,
+        std_lv=o.std_lv,
+    )
+    model = gwas_model(
+        table,
+        estimation=o.estimation,
+        q_snp=o.q_snp,
+        gc=o.gc,
+        snp_se=o.snp_se,
+        smooth_check=o.smooth_check,
+        sub=o.sub,
+    )
+    log.info("Model      %d parameters, df %d; %s", model.n_parameters, model.chisq_df, model.why)
+    return scan_result(
+        model,
         sumstats,
         command="sem user-gwas",
-        arguments=arguments,
-        inputs=[moments.source_id] if moments.source_id else [],
+        arguments=asdict(o) | moments.arguments,
+        inputs=moments.inputs,
         table=parameter_rows(table),
-        smooth_check=smooth_check,
-        twas=twas,
+        smooth_check=o.smooth_check,
+        twas=o.twas,
     )
 
 

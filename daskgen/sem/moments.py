@@ -9,19 +9,23 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-import xarray as xr
 
 from daskgen.errors import InputError
-from daskgen.inputs.covariance import checked_covariance, vech_names
+from daskgen.inputs.covariance import check_sample_sizes, checked_covariance, vech_names
+from daskgen.inputs.kinds import is_dataset
 from daskgen.kernels.nearest_pd import positive_definite
 from daskgen.linalg.vech import unvech, vech, vech_length
-from daskgen.stores import StoreLike, open_dataset
+from daskgen.stores import StoreLike, StoreTable, open_table
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["CovarianceSource", "Moments", "Smoothing", "read_moments"]
 
-CovarianceSource = StoreLike | xr.Dataset
+CovarianceSource: TypeAlias = "StoreLike | xr.Dataset"
 """A covariance structure as functions take it: a store's path, or a Dataset such as `ldsc` or `covstruct` returns."""
 
 
@@ -49,6 +53,16 @@ class Moments:
     v: np.ndarray
     intercepts: np.ndarray | None = None
     source_id: str = ""
+
+    @property
+    def inputs(self) -> list[str]:
+        """The id of the store they come from, if they come from one."""
+        return [self.source_id] if self.source_id else []
+
+    @property
+    def arguments(self) -> dict[str, np.ndarray | None]:
+        """S, V and I where no store's id stands for them."""
+        return {} if self.source_id else {"S": self.s, "V": self.v, "I": self.intercepts}
 
     def select(self, names: Sequence[str]) -> Moments:
         """Some of the traits, in the order of `names`; a name that is not there is a KeyError."""
@@ -91,9 +105,10 @@ def read_moments(covstruct: CovarianceSource) -> Moments:
     Raises StoreError or InputError for anything else, for parts that do not belong together, and for what
     `checked_covariance` refuses.
     """
+    dataset: StoreTable | xr.Dataset
     if isinstance(covstruct, (str, os.PathLike)):
-        dataset = open_dataset(covstruct, "covstruct")
-    elif isinstance(covstruct, xr.Dataset):
+        dataset = open_table(covstruct, "covstruct")
+    elif is_dataset(covstruct):
         dataset = covstruct
         if (kind := dataset.attrs.get("kind", "covstruct")) != "covstruct":
             raise InputError("the Dataset is of another kind.", found=kind, expected="covstruct")
@@ -117,10 +132,13 @@ def read_moments(covstruct: CovarianceSource) -> Moments:
         traits,
         i=_by_trait(dataset, "I", traits) if "I" in dataset.variables else None,
     )
+    if "N" in dataset.variables:
+        sizes = np.asarray(dataset["N"].values, np.float64).reshape(-1)
+        check_sample_sizes(sizes, [f"number {i + 1}" for i in range(len(sizes))])
     return Moments(tuple(traits), values["S"], values["V"], values.get("I"), str(dataset.attrs.get("store_id", "")))
 
 
-def _by_trait(dataset: xr.Dataset, name: str, traits: Sequence[str]) -> np.ndarray:
+def _by_trait(dataset: StoreTable | xr.Dataset, name: str, traits: Sequence[str]) -> np.ndarray:
     """A matrix with its columns in the order of its rows."""
     matrix = np.asarray(dataset[name].values, np.float64)
     if "trait_2" not in dataset.variables:
@@ -136,7 +154,7 @@ def _by_trait(dataset: xr.Dataset, name: str, traits: Sequence[str]) -> np.ndarr
     return matrix[:, [columns.index(trait) for trait in traits]]
 
 
-def _by_cell(dataset: xr.Dataset, traits: Sequence[str]) -> np.ndarray:
+def _by_cell(dataset: StoreTable | xr.Dataset, traits: Sequence[str]) -> np.ndarray:
     """V with its rows and columns in the order of vech(S)."""
     matrix = np.asarray(dataset["V"].values, np.float64)
     wanted = [frozenset(name.split("~~")) for name in vech_names(traits)]

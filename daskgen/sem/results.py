@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from daskgen import limits
-from daskgen.gwas.layout import array_plans, attach_run
-from daskgen.gwas.storing import run_key, small_arrays, store_attributes
-from daskgen.sem.effects import Sumstats, open_effects
+from daskgen.gwas.layout import Described, Shape, array_plans, attach_run
+from daskgen.gwas.storing import small_arrays, store_attributes
+from daskgen.sem.effects import Sumstats, VariantColumns, open_effects
 from daskgen.sem.graph import Output, Scan, plan_scan, write_groups
 from daskgen.sem.per_snp import STATUS_TEXT, PerSnpModel, Status
 from daskgen.stores import (
@@ -27,7 +27,10 @@ from daskgen.stores import (
     n_objects,
 )
 
-__all__ = ["ParameterRow", "lazy_dataset"]
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["ParameterRow", "ScanResult", "scan_result"]
 
 log = logging.getLogger("daskgen.sem")
 
@@ -55,7 +58,7 @@ class ParameterRow:
     name: str = ""
 
 
-def lazy_dataset(
+def scan_result(
     model: PerSnpModel,
     sumstats: Sumstats | Sequence[Sumstats],
     *,
@@ -66,8 +69,8 @@ def lazy_dataset(
     smooth_check: bool = False,
     common_factor: bool = False,
     twas: bool = False,
-) -> xr.Dataset:
-    """The fits of `model` at every SNP of `sumstats`, lazily: one row per variant, in the order of the source.
+) -> ScanResult:
+    """The fits of `model` at every SNP of `sumstats`: one row per variant, in the order of the source.
 
     Parameters
     ----------
@@ -87,12 +90,7 @@ def lazy_dataset(
     twas
         Sources hold predicted expression: its variance is `hsq`, not 2 maf (1 - maf).
 
-    Returns
-    -------
-    xarray.Dataset
-        estimate, se (parameter, variant), chisq, aic (variant), chisq_df, q_snp (factor, variant), q_snp_df (factor),
-        z_smooth, status (variant), fixed_estimate (fixed_parameter), and the columns of the variants. Arrays that are
-        computed together share the fits; `.dg.to_store` writes the whole without holding it.
+    Nothing is fitted yet: `ScanResult.dataset` and `ScanResult.to_store` do that.
 
     Raises InputError for sources and traits that cannot be used (see `effects.open_effects`).
     """
@@ -101,8 +99,6 @@ def lazy_dataset(
     rows = column_layout(effects.n_variants).chunks[0] if effects.store is None else effects.store.rows_per_chunk
     outputs = _outputs(model, smooth_check=smooth_check, common_factor=common_factor)
     scan = Scan(model, effects, outputs, rows)
-    variables: dict[str, Any] = {name: (scan.outputs[name].dims, array) for name, array in scan.lazy().items()}
-    variables["status"] = (*variables["status"], dict(STATUS_ATTRS))
     attrs = {
         "kind": "gwas",
         "command": command,
@@ -113,8 +109,7 @@ def lazy_dataset(
     }
     if "model" in arguments:
         attrs["model"] = arguments["model"]
-    variables |= _labels(model, table, common_factor=common_factor) | columns
-    return attach_run(xr.Dataset(variables, attrs=attrs), _ScanRun(scan))
+    return ScanResult(scan, columns, _labels(model, table, common_factor=common_factor), attrs)
 
 
 def _outputs(model: PerSnpModel, *, smooth_check: bool, common_factor: bool) -> dict[str, Output]:
@@ -169,15 +164,72 @@ def _scalar(name: str, value: int) -> dict[str, tuple[tuple[str, ...], np.ndarra
 
 
 @dataclass(frozen=True, eq=False)
-class _ScanRun:
-    """Writes the whole of a lazy result by the pass over its variants."""
+class ScanResult:
+    """One fit per SNP that is still to be made: as a lazy Dataset, or straight to a store.
+
+    scan: the pass; columns: of the variants; labels: small arrays, (dimensions, values); attrs: of the result.
+    """
 
     scan: Scan
+    columns: VariantColumns
+    labels: Mapping[str, tuple[tuple[str, ...], np.ndarray]]
+    attrs: Mapping[str, Any]
+
+    def dataset(self) -> xr.Dataset:
+        """The result, lazy.
+
+        estimate, se (parameter, variant), chisq, aic (variant), chisq_df, q_snp (factor, variant), q_snp_df (factor),
+        z_smooth, status (variant), fixed_estimate (fixed_parameter), and the columns of the variants. Arrays that are
+        computed together share the fits; `.dg.to_store` writes the whole without holding it.
+        """
+        import xarray as xr
+
+        outputs = self.scan.outputs
+        variables: dict[str, Any] = {name: (outputs[name].dims, array) for name, array in self.scan.lazy().items()}
+        variables["status"] = (*variables["status"], dict(STATUS_ATTRS))
+        variables |= self.labels
+        return attach_run(xr.Dataset(variables | self.columns.lazy(), attrs=self.attrs), self)
+
+    # What `array_plans` needs of a Dataset.
+    @cached_property
+    def variables(self) -> dict[str, Shape]:
+        """The arrays of the result by name, as they would be in the Dataset."""
+        n = self.scan.effects.n_variants
+        arrays = {
+            name: Shape(out.dims, self.scan.shape(name, n), np.dtype(out.dtype))
+            for name, out in self.scan.outputs.items()
+        }
+        arrays["status"] = replace(arrays["status"], attrs=STATUS_ATTRS)
+        small = {**self.labels, **self.columns.small}
+        of_small = {name: Shape(dims, values.shape, values.dtype) for name, (dims, values) in small.items()}
+        return {**arrays, **of_small, **self.columns.shapes}
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Length of the dimension of the variants."""
+        return {"variant": self.scan.effects.n_variants}
+
+    def write(self, path: StoreLike, *, force: bool = False, resume: bool = False) -> str:
+        """The fits of every SNP, as a store; returns its place."""
+        small = {name: values for name, (_, values) in {**self.labels, **self.columns.small}.items()}
+        return self._write(path, self, small, self.attrs, force=force, resume=resume)
 
     def to_store(self, dataset: xr.Dataset, path: StoreLike, *, force: bool, resume: bool) -> str:
-        """The fits of every SNP, as a store; see `daskgen.gwas.Run`."""
+        """The same for the lazy result, whose attributes somebody may have changed; see `daskgen.gwas.layout.Run`."""
+        return self._write(path, dataset, small_arrays(dataset), dataset.attrs, force=force, resume=resume)
+
+    def _write(
+        self,
+        path: StoreLike,
+        layout: Described,
+        small: Mapping[str, np.ndarray],
+        attrs: Mapping[str, Any],
+        *,
+        force: bool,
+        resume: bool,
+    ) -> str:
         scan = self.scan
-        plans = {plan.name: plan for plan in array_plans(dataset, scan.rows)}
+        plans = {plan.name: plan for plan in array_plans(layout, scan.rows)}
         columns = [name for name, plan in plans.items() if "variant" in plan.dims and name not in scan.outputs]
         copied = self._copied(columns, plans)
         if copied is None:
@@ -199,18 +251,18 @@ class _ScanRun:
             path,
             kind="gwas",
             arrays=arrays,
-            run=run_key(dataset),
+            run=RunKey(attrs["command"], attrs["arguments"], attrs["inputs"]),
             provenance={
                 "sources": [{"name": reader.name, "store_id": reader.reader_id} for reader in scan.effects.readers],
-                "arguments": dict(dataset.attrs["arguments"]),
+                "arguments": dict(attrs["arguments"]),
                 "effect_allele": "the second of variant_allele",
             },
-            attrs=store_attributes(dataset),
+            attrs=store_attributes(attrs),
             force=force,
             resume=resume,
         ) as writer:
             if not writer.already_complete:
-                writer.write("labels", **small_arrays(dataset))
+                writer.write("labels", **small)
                 results = writer.stage("results", arrays=list(scan.outputs), blocks={"variant": scan.rows})
                 others = writer.stage("variants", arrays=columns, blocks={"variant": scan.rows})
                 copy = None if copied is None else copied.to(others.target)

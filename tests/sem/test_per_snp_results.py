@@ -21,7 +21,7 @@ import daskgen as dg
 from daskgen.errors import InputError, PlanError, ResumeError, StoreError
 from daskgen.sem import graph
 from daskgen.sem.per_snp import Status
-from daskgen.sem.results import ParameterRow, lazy_dataset
+from daskgen.sem.results import ParameterRow, scan_result
 from tests.sem.stand_in import TEXT, WeightedLeastSquares, effects, write_sumstats
 
 N = 2_503
@@ -30,7 +30,7 @@ MODEL = WeightedLeastSquares()
 
 def scan(sumstats: Any, model: WeightedLeastSquares = MODEL, **options: Any) -> xr.Dataset:
     call = {"command": "sem user-gwas", "arguments": {"model": "F1 =~ A + B + C"}, "inputs": ["covstruct"]}
-    return lazy_dataset(model, sumstats, **(call | options))
+    return scan_result(model, sumstats, **(call | options)).dataset()
 
 
 def same(found: xr.Dataset, wanted: xr.Dataset, names: Any = None) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from conversion.summary.contigs import Contigs, contig_name
-from conversion.summary.reference import read_reference
+from conversion.summary.reference import _in_order, read_reference
 from daskgen.errors import InputError
 from tests.conversion.summary.files import reference, write
 
@@ -31,6 +33,16 @@ def test_a_large_list_is_found_like_a_dictionary_would(tmp_path):
     place = {name: i for i, name in enumerate(ids)}
     asked = [f"rs{i}" if i % 7 else f"chr1:{i}" for i in rng.integers(0, 20_011, 30_011)]
     assert locate(found, asked) == [place.get(name, -1) for name in asked]
+
+
+@given(st.one_of(st.lists(st.integers(-(2**63), 2**63 - 1)), st.lists(st.integers(0, 2**60)), st.lists(st.just(7))))
+def test_keys_are_put_in_order_with_their_places(keys):
+    """Numbers that leave room for the place, those that do not, and negative ones."""
+    given_keys = np.array(keys, np.int64)
+    found, place = _in_order(given_keys)
+    np.testing.assert_array_equal(found, np.sort(given_keys))
+    np.testing.assert_array_equal(given_keys[place], found)
+    assert sorted(place.tolist()) == list(range(len(keys)))
 
 
 def test_ids_that_occur_twice_or_are_missing_are_left_out(tmp_path, caplog):
