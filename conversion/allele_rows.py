@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from conversion.half_calls import half_calls_met
 from conversion.source import CallBlock
 from daskgen.errors import InputError
 from daskgen.kernels.allele_pairs import pack_alleles
@@ -30,7 +31,8 @@ def fill_rows(
     the message of the InputError that a dosage beyond its range raises.
     """
     end = place + len(variant)
-    packed, _ = pack_alleles(alleles, variant, allele, out=block.packed[place:end])
+    packed, n_half = pack_alleles(alleles, variant, allele, out=block.packed[place:end])
+    half_calls_met(n_half)
     if block.dosage is None:
         return
     into = block.dosage[place:end]

@@ -36,14 +36,20 @@ class HaploidSamples:
 
 
 def allele_statistics(
-    packed: np.ndarray, dosage: np.ndarray | None, n_samples: int, ploidy_class: np.ndarray, haploid: HaploidSamples
+    packed: np.ndarray,
+    dosage: np.ndarray | None,
+    n_samples: int,
+    ploidy_class: np.ndarray,
+    haploid: HaploidSamples,
+    counts: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """(records of dtype STATISTICS, heterozygous haploid calls on X, Y and MT as int64 (3,)) of some variants.
 
-    packed: (v, q) uint8; dosage: (v, n) uint16 or None; ploidy_class: role codes (v,) uint8.
+    packed: (v, q) uint8; dosage: (v, n) uint16 or None; ploidy_class: role codes (v,) uint8; counts: `count_codes` of
+    packed, where they are known.
     Where no sample's sex makes it haploid, X is taken as diploid in all and Y as carried by all.
     """
-    counts = count_codes(packed, n_samples).astype(np.int64)
+    counts = (count_codes(packed, n_samples) if counts is None else counts).astype(np.int64)
     result = np.empty(len(packed), STATISTICS)
     result["n_called"] = counts[:, :3].sum(axis=1)
     result["n_het"] = counts[:, 1]

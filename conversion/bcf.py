@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 
 from conversion.allele_rows import dosage_of_probabilities, doubled_if_haploid, fill_rows
+from conversion.half_calls import is_half
 from conversion.pieces import Piece
 from conversion.source import CallBlock
 from conversion.vcf_header import VcfHeader
 from conversion.vcf_scan import Found, found_in
 from daskgen.errors import InputError, MissingPackageError
 from daskgen.kernels.dosages import call_dosages
-from daskgen.kernels.vcf_calls import PROBLEMS
+from daskgen.kernels.vcf_calls import HALF_CALL, PROBLEMS
 
 __all__ = ["read_records", "table_of_records"]
 
@@ -98,15 +99,22 @@ def table_of_records(path: str, piece: Piece, header: VcfHeader) -> Found:
 
 
 def read_records(
-    path: str, header: VcfHeader, data: np.ndarray, target: np.ndarray, block: CallBlock, threshold: float
+    path: str,
+    header: VcfHeader,
+    data: np.ndarray,
+    target: np.ndarray,
+    block: CallBlock,
+    threshold: float,
+    refuse_half_calls: bool,
 ) -> None:
     """Fill rows of `block` from a piece of a BCF file; `target` says for each of its rows which (-1: none).
 
     threshold: how far from a whole number the dosage of a record without GT may be and still be a call.
+    refuse_half_calls: InputError for the first call with one allele of two missing.
     """
     n_samples = len(header.samples)
     step = max(1, _BATCH_BYTES // (4 * n_samples))
-    batch = _Batch(path, n_samples, step, block, threshold)
+    batch = _Batch(path, n_samples, step, block, threshold, refuse_half_calls)
     row = 0
     with _records(path, header, data) as records:
         for record in records:
@@ -121,9 +129,11 @@ def read_records(
 class _Batch:
     """Records that are turned into rows together."""
 
-    def __init__(self, path: str, n_samples: int, step: int, block: CallBlock, threshold: float):
+    def __init__(
+        self, path: str, n_samples: int, step: int, block: CallBlock, threshold: float, refuse_half_calls: bool
+    ):
         self.path, self.n_samples, self.step, self.block = path, n_samples, step, block
-        self.threshold = threshold
+        self.threshold, self.refuse_half_calls = threshold, refuse_half_calls
         self.alleles = np.full((step, n_samples, 2), -1, np.int16)
         self.n = 0
         self.rows: list[tuple[int, int, int]] = []  # (record of the batch, allele, row of the block)
@@ -140,6 +150,8 @@ class _Batch:
                 raise self._wrong(record, PROBLEMS[_PLOIDY])
             here[:, 0] = found[:, 0]
             here[:, 1] = found[:, 1] if found.shape[1] > 1 else -2
+            if self.refuse_half_calls and (half := is_half(here)).any():
+                raise self._wrong(record, f"{PROBLEMS[HALF_CALL]}, sample {int(np.argmax(half)) + 1:,}")
         want_dosage = self.block.dosage is not None
         for allele, row in enumerate(wanted.tolist(), 1):
             if row < 0:

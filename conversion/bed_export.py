@@ -19,6 +19,7 @@ from daskgen.inputs.arguments import known_arguments
 from daskgen.inputs.selection import Names, VariantSelection, select_samples
 from daskgen.kernels.genotype_codes import call_dosages, packed_to_bed, subset_samples
 from daskgen.stores import StoreLike, open_group
+from daskgen.stores.genotype_layout import reading_rows
 
 __all__ = ["export_bed"]
 
@@ -93,7 +94,7 @@ def _write_variants(
     has_calls = "call_genotype_packed" in group
     stored = group["call_genotype_packed" if has_calls else "call_dosage"]
     n_variants, n_samples = stored.shape[0], int(group.attrs["n_samples"])
-    rows = (stored.shards or stored.chunks)[0]
+    rows = reading_rows(group)
     contigs = tuple(group["contig_id"][...].tolist())
     written = 0
     ids: list[str] = []

@@ -4,15 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from conversion.allele_statistics import HaploidSamples, allele_statistics
 from conversion.scan import ContigRuns
-from conversion.source import CallBlock, GenotypeSource
-from daskgen.kernels.genotype_codes import call_dosages, round_dosage
+from conversion.source import CallBlock, GenotypeSource, See
+from daskgen.kernels.genotype_codes import call_dosages, count_codes, round_dosage
+from daskgen.stores.checksum import SummedBlock, block_checksum
 
-__all__ = ["Calls"]
+__all__ = ["Calls", "SummedCalls"]
+
+
+class SummedCalls(NamedTuple):
+    """Calls, and what was summed over the packed ones while they were read: `count_codes` of each, and the checksum."""
+
+    calls: CallBlock
+    counts: np.ndarray | None = None
+    checksum: int | None = None
+
+    def arrays(self) -> dict[str, np.ndarray | SummedBlock]:
+        """The blocks as they are stored, by the names of their arrays."""
+        packed, dosage, info = self.calls
+        found: dict[str, np.ndarray | SummedBlock] = {
+            "call_genotype_packed": packed if self.checksum is None else SummedBlock(packed, self.checksum)
+        }
+        if dosage is not None:
+            found["call_dosage"] = dosage
+        if info is not None:
+            found["variant_info_score"] = info
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +71,24 @@ class Calls:
         """The variants [start, stop); the codes in `out` if it is given."""
         return self._as_stored(self.source.read_block(start, stop, out=out))
 
+    def read_and_sum(self, start: int, stop: int, out: np.ndarray, see: See) -> SummedCalls:
+        """The variants [start, stop), their codes in `out`; and their sums, where codes can be read bit by bit.
+
+        A few rows are read, shown (`GenotypeSource.read_and_show`), recoded, counted and checksummed while they are in
+        the processor's cache.
+        """
+        step = self.source.rows_in_cache
+        if step is None or self.source.has_dosage:
+            return SummedCalls(self.read(start, stop, out=out))
+        counts = np.empty((len(out), 4), np.int32)
+        checksum = 0
+        for place in range(0, len(out), step):
+            rows = out[place : place + step]
+            self.source.read_and_show(start + place, start + place + len(rows), rows, see)
+            counts[place : place + step] = count_codes(rows, self.source.n_samples)
+            checksum = block_checksum(rows, checksum)
+        return SummedCalls(CallBlock(out, None), counts, checksum)
+
     def stream(self, ranges: Iterable[tuple[int, int]]) -> Iterator[CallBlock]:
         """The blocks of increasing ranges, in one pass; the way to read a sequential source."""
         return map(self._as_stored, self.source.stream(ranges))
@@ -69,7 +109,9 @@ class Calls:
             call_dosages(dosage, self.call_threshold, out=block.packed)
         return block._replace(dosage=dosage)
 
-    def statistics(self, start: int, block: CallBlock) -> tuple[np.ndarray, np.ndarray]:
-        """`allele_statistics` of a block whose first variant is `start`."""
+    def statistics(
+        self, start: int, block: CallBlock, counts: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """`allele_statistics` of a block whose first variant is `start`; counts: of its codes, if they are known."""
         classes = self.ploidy_class(start, start + len(block.packed))
-        return allele_statistics(block.packed, block.dosage, self.source.n_samples, classes, self.haploid)
+        return allele_statistics(block.packed, block.dosage, self.source.n_samples, classes, self.haploid, counts)

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from conversion.source import CallBlock, GenotypeSource, SampleTable, VariantTable
+from conversion.source import CallBlock, GenotypeSource, SampleTable, See, VariantTable
 from daskgen.errors import InputError
 from daskgen.kernels.genotype_codes import packed_width
 
@@ -45,7 +45,9 @@ def concatenate(sources: Sequence[GenotypeSource], *, need_same_dosage: bool = T
 def _check_same_samples(path: str, ids: np.ndarray, other_path: str, other: np.ndarray) -> None:
     if len(ids) != len(other):
         raise InputError(
-            f"{path} and {other_path} have different samples.", found=f"{len(ids):,} and {len(other):,} samples"
+            f"{path} and {other_path} have different samples.",
+            found=f"{len(ids):,} and {len(other):,} samples",
+            do="convert them one at a time, or make files of the samples that both have: plink2 --keep",
         )
     different = np.flatnonzero(ids != other)
     if len(different):
@@ -116,6 +118,14 @@ class ConcatenatedSource(GenotypeSource):
         return all(part.measures_info for part in self.parts)
 
     @property
+    def may_have_half_calls(self) -> bool:  # type: ignore[override]
+        return any(part.may_have_half_calls for part in self.parts)
+
+    @property
+    def passes(self) -> int:  # type: ignore[override]
+        return max(part.passes for part in self.parts)
+
+    @property
     def sequential(self) -> bool:  # type: ignore[override]
         return any(part.sequential for part in self.parts)
 
@@ -161,11 +171,20 @@ class ConcatenatedSource(GenotypeSource):
                     table = replace(table, info_score=np.full(len(table), np.nan, np.float32))
                 yield table
 
+    @property
+    def rows_in_cache(self) -> int | None:
+        steps = [part.rows_in_cache for part in self.parts]
+        return None if None in steps else min(filter(None, steps))
+
     def read(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
         out = np.empty((stop - start, packed_width(self.n_samples)), np.uint8) if out is None else out
         for part, first, end, place in self._pieces(start, stop):
             part.read(first, end, out=out[place : place + end - first])
         return out
+
+    def read_and_show(self, start: int, stop: int, out: np.ndarray, see: See) -> None:
+        for part, first, end, place in self._pieces(start, stop):
+            part.read_and_show(first, end, out[place : place + end - first], see)
 
     def read_rows(self, rows: np.ndarray) -> np.ndarray:
         return np.concatenate([part.read_rows(own) for part, own in self._shares(rows)])

@@ -14,7 +14,7 @@ import numpy as np
 from conversion.calls import Calls
 from conversion.genomes import ROLES
 from conversion.groups import convert_groups
-from conversion.prepare import Prepared, prepare
+from conversion.prepare import Arguments, Prepared, prepare
 from conversion.sources import Paths
 from conversion.store_size import measured_size
 from conversion.variant_columns import StatisticsFile, variant_columns, write_variant_columns
@@ -45,13 +45,17 @@ _COLUMN_BYTES = 700  # per variant of a chunk of columns: text as Python strings
 
 @dataclass(frozen=True)
 class ConversionResult:
-    """What a conversion made: the store's path, its shape, what was left out and why, and the plan it followed."""
+    """What a conversion made: the store's path, its shape, what was left out and why, and the plan it followed.
+
+    half_calls: calls with one allele of two missing, which became missing; None where a resumed run does not know.
+    """
 
     path: str
     n_samples: int
     n_variants: int
     dropped: dict[str, int]
     plan: Plan
+    half_calls: int | None = 0
 
     def __fspath__(self) -> str:
         """The store's path: functions take the result where they take a path."""
@@ -87,6 +91,7 @@ def genotypes(
     id_style: Literal["iid", "fid_iid"] = "iid",
     split_multiallelic: bool = True,
     dosages: Literal["auto"] | bool = "auto",
+    half_calls: Literal["missing", "refuse"] = "missing",
     genome: str | os.PathLike[str] = "human",
     hard_call_threshold: float = HARD_CALL_THRESHOLD,
     dosage_bits: Literal[16, 8] = 16,
@@ -118,6 +123,9 @@ def genotypes(
     id_style: "iid", or "fid_iid" for ids FID_IID.
     split_multiallelic: a row for each ALT allele, which counts it against all others; False refuses such variants.
     dosages: "auto": where the source has them; True: required; False: hard calls only.
+    half_calls: what becomes of calls with one allele of two missing (./1) in VCF, BCF and VCF Zarr: "missing", since a
+        store has no half of a call, and counted in the result's `half_calls`; "refuse": InputError that names the
+        first.
     genome: which contigs are autosomes, X, Y, MT (`conversion.genomes`): a species, or a file with contig and role.
     hard_call_threshold: how far from 0, 1 or 2 a dosage may be and still be a hard call, of formats that hold
         probabilities or dosages and no calls (BGEN, GEN, VCF with DS or GP); beyond it the call is missing.
@@ -158,6 +166,7 @@ def genotypes(
         "id_style": id_style,
         "split_multiallelic": split_multiallelic,
         "dosages": dosages,
+        "half_calls": half_calls,
         "genome": os.fspath(genome),
         "hard_call_threshold": hard_call_threshold,
         "dosage_bits": dosage_bits,
@@ -165,7 +174,7 @@ def genotypes(
         "default_contig": default_contig,
         "variant_file": None if variant_file is None else os.fspath(variant_file),
     }
-    prepared = prepare(source, **arguments)
+    prepared = prepare(source, Arguments(**arguments))
     layout = _layout(prepared, chunk_mb, compression)
     plan = conversion_plan(prepared, layout, memory_limit)
     _announce(prepared, plan)
@@ -203,7 +212,8 @@ def genotypes(
         if not writer.already_complete:
             _write(writer, prepared, layout)
         place = writer.finish()
-    return ConversionResult(place.url, layout.n_samples, layout.n_variants, prepared.dropped, plan)
+        made_missing = writer.provenance.get("half_calls")
+    return ConversionResult(place.url, layout.n_samples, layout.n_variants, prepared.dropped, plan, made_missing)
 
 
 def _named(names: Names | None) -> Any:
@@ -264,6 +274,7 @@ def conversion_plan(prepared: Prepared, layout: GenotypeLayout, memory_limit: st
         title=f"{layout.n_variants:,} variants x {layout.n_samples:,} samples, "
         f"{min(layout.group_rows, layout.n_variants):,} variants a task",
         bytes_per_pass=prepared.source.genotype_bytes,
+        passes=prepared.passes,
         bytes_written=size.bytes,
         files_written=layout.files,
         memory=[
@@ -302,13 +313,17 @@ def _write(writer: StoreWriter, prepared: Prepared, layout: GenotypeLayout) -> N
     groups = writer.stage("genotypes", arrays=layout.group_arrays, blocks={"variants": layout.group_rows})
     columns = writer.stage("variants", arrays=variant_columns(prepared.source), blocks={"variants": layout.column_rows})
     with StatisticsFile() as statistics:
-        heterozygous, fingerprints = convert_groups(groups, prepared, statistics)
-        if heterozygous.sum():
-            log.warning("%s heterozygous haploid calls were kept as they are", f"{int(heterozygous.sum()):,}")
+        converted = convert_groups(groups, prepared, layout.held_rows, statistics)
+        if n := int(converted.heterozygous.sum()):
+            log.warning("%s heterozygous haploid calls were kept as they are", f"{n:,}")
+        if converted.half_calls:
+            log.warning("%s half-calls (one allele of two missing) became missing", f"{converted.half_calls:,}")
         write_variant_columns(columns, calls, statistics)
     writer.provenance["heterozygous_haploid_calls"] = {
-        role: int(n) for role, n in zip(ROLES[1:4], heterozygous, strict=True)
+        role: int(n) for role, n in zip(ROLES[1:4], converted.heterozygous, strict=True)
     }
+    writer.provenance["half_calls"] = converted.half_calls if prepared.source.may_have_half_calls else 0
+    fingerprints = converted.fingerprints
     for about, path in zip(writer.provenance["sources"], prepared.source.files, strict=True):
         about["fingerprint"] = fingerprints[path] if path in fingerprints else _companion_fingerprint(prepared, path)
 

@@ -37,6 +37,7 @@ class OpenOptions:
     hard_call_threshold: float = HARD_CALL_THRESHOLD
     default_contig: str | None = None
     variant_file: str | None = None
+    half_calls: Literal["missing", "refuse"] = "missing"
 
 
 @dataclass(frozen=True)

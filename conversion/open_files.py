@@ -14,7 +14,7 @@ import xarray as xr
 from conversion.allele_statistics import STATISTICS
 from conversion.calls import Calls
 from conversion.genomes import ROLES
-from conversion.prepare import prepare
+from conversion.prepare import Arguments, prepare
 from conversion.sources import Paths
 from conversion.variant_columns import joined
 from daskgen.inputs.arguments import known_arguments
@@ -44,6 +44,7 @@ def open(
     id_style: Literal["iid", "fid_iid"] = "iid",
     split_multiallelic: bool = True,
     dosages: Literal["auto"] | bool = "auto",
+    half_calls: Literal["missing", "refuse"] = "missing",
     genome: str | os.PathLike[str] = "human",
     hard_call_threshold: float = HARD_CALL_THRESHOLD,
     default_contig: str | None = None,
@@ -57,27 +58,8 @@ def open(
 
     Raises InputError for files that cannot be used (a plain gzip file can only be converted), UsageError for the call.
     """
-    prepared = prepare(
-        source,
-        format=format,
-        sample_file=sample_file,
-        ref=ref,
-        keep=keep,
-        remove=remove,
-        extract=extract,
-        exclude=exclude,
-        contig=contig,
-        region=region,
-        maf_min=maf_min,
-        missing_max=missing_max,
-        id_style=id_style,
-        split_multiallelic=split_multiallelic,
-        dosages=dosages,
-        genome=genome,
-        hard_call_threshold=hard_call_threshold,
-        default_contig=default_contig,
-        in_order=False,
-    )
+    given = {name: value for name, value in locals().items() if name != "source"}
+    prepared = prepare(source, Arguments(**given), in_order=False)
     calls, samples = prepared.calls, prepared.samples
     m = calls.n_variants
     table = joined(list(calls.source.variant_tables()))

@@ -2,7 +2,7 @@
 
 A line has, perhaps, the chromosome, then two ids, the position, two alleles, and the probabilities of AA, AB and BB of
 each sample, divided by their sum. A missing genotype is 0 0 0, or what bcftools writes: 0.33 0.33 0.33, and 0.5 0 0.5
-for a haploid one. The file is text, so it is read in one pass from its beginning.
+for a haploid one. The file is text, so it is read from its beginning, once for the variants and once for the calls.
 Source: https://www.cog-genomics.org/plink/2.0/formats#gen
 """
 
@@ -48,6 +48,7 @@ class GenSource(GenotypeSource):
     has_dosage = True
     measures_info = True
     sequential = True
+    passes = 2
 
     @classmethod
     def of(cls, path: str, options: OpenOptions) -> GenSource:
@@ -55,7 +56,7 @@ class GenSource(GenotypeSource):
         if not options.in_order:
             raise InputError(
                 f"{path} is text, which can only be read from its beginning.",
-                do="convert it, which reads it in one pass: daskgen convert genotypes",
+                do="convert it, which reads it from beginning to end: daskgen convert genotypes",
             )
         n_columns = next((len(line.split()) for _, line in lines_of(path)), 0)
         n_names = next((n for n in _NAMES if n_columns > n and (n_columns - n) % 3 == 0), 0)
@@ -85,7 +86,8 @@ class GenSource(GenotypeSource):
 
     @property
     def notes(self) -> Sequence[str]:
-        notes = [f"{self.path} is text: it is read in one pass; calls are dosages within {self.hard_call_threshold:g}"]
+        how = f"it is read from beginning to end by one thread; calls are dosages within {self.hard_call_threshold:g}"
+        notes = [f"{self.path} is text: {how}"]
         if self.sample_file is None:
             notes.append(f"{self.path} has no .sample beside it: samples are numbered from 0")
         return notes

@@ -15,7 +15,7 @@ import numpy as np
 
 from conversion.columns import contig_codes, genetic_positions, parse_phenotype, parse_sex, positions
 from conversion.formats import OpenOptions
-from conversion.source import GenotypeSource, SampleTable, VariantTable
+from conversion.source import GenotypeSource, SampleTable, See, VariantTable
 from daskgen.errors import InputError
 from daskgen.inputs.files import companion, count_lines, file_id, open_binary, read_bytes_into, size_of
 from daskgen.inputs.text import as_text, blocks_of_text, columns_of, open_text
@@ -80,18 +80,30 @@ class BedSource(GenotypeSource):
             for first, text in blocks_of_text(self.bim, file):
                 yield _bim_table(self.bim, first, text)
 
+    @property
+    def rows_in_cache(self) -> int:
+        return max(1, _BLOCK_BYTES // packed_width(self.n_samples))
+
     def read(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
-        return self._read(np.arange(start, stop), out)
+        out = np.empty((stop - start, packed_width(self.n_samples)), np.uint8) if out is None else out
+        self.read_and_show(start, stop, out, lambda path, offset, data: None)
+        return out
+
+    def read_and_show(self, start: int, stop: int, out: np.ndarray, see: See) -> None:
+        step, offset = self.rows_in_cache, HEADER_BYTES + start * packed_width(self.n_samples)
+        with open_binary(self.path) as file:
+            file.seek(offset)
+            for place in range(0, stop - start, step):
+                rows = out[place : place + step]
+                read_bytes_into(self.path, file, rows)
+                see(self.path, offset, memoryview(rows.reshape(-1)))
+                offset += rows.nbytes
+                bed_to_packed(rows, self.n_samples, out=rows)
 
     def read_rows(self, rows: np.ndarray) -> np.ndarray:
-        return self._read(rows, None)
-
-    def _read(self, rows: np.ndarray, out: np.ndarray | None) -> np.ndarray:
-        width = packed_width(self.n_samples)
-        out = np.empty((len(rows), width), np.uint8) if out is None else out
-        # A few rows at a time, so that they are recoded while they are in the processor's cache. What lies between
-        # two wanted rows is read with them.
-        step = max(1, _BLOCK_BYTES // width)
+        width, step = packed_width(self.n_samples), self.rows_in_cache
+        out = np.empty((len(rows), width), np.uint8)
+        # What lies between two wanted rows is read with them.
         buffer = np.empty((step, width), np.uint8)
         with open_binary(self.path) as file:
             place = 0

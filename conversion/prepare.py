@@ -23,7 +23,7 @@ from daskgen.inputs.selection import Names, VariantSelection, select_samples
 from daskgen.kernels.dosages import DOSAGE_BITS, HARD_CALL_THRESHOLD
 from daskgen.passes import run_map
 
-__all__ = ["Prepared", "prepare"]
+__all__ = ["Arguments", "Prepared", "prepare"]
 
 log = logging.getLogger("daskgen.conversion")
 
@@ -34,7 +34,7 @@ class Prepared:
 
     `calls`: of the selected variants and samples; `samples`: the selected samples; `first`: (id, other allele,
     counted allele) of the first three variants; `dropped`: numbers left out, by reason; `all_variants`: whether none
-    was left out, so that the whole file is read.
+    was left out, so that the whole file is read; `passes`: over the genotype files, those included that are done.
     """
 
     calls: Calls
@@ -43,6 +43,7 @@ class Prepared:
     first: Sequence[tuple[str, str, str]]
     dropped: dict[str, int]
     all_variants: bool
+    passes: int
 
     @property
     def source(self) -> GenotypeSource:
@@ -50,83 +51,101 @@ class Prepared:
         return self.calls.source
 
 
-def prepare(
-    source: Paths,
-    *,
-    format: str | None = None,
-    sample_file: str | os.PathLike[str] | None = None,
-    ref: Literal["last", "first"] | None = None,
-    keep: Names | None = None,
-    remove: Names | None = None,
-    extract: Names | None = None,
-    exclude: Names | None = None,
-    contig: str | int | Sequence[str | int] | None = None,
-    region: str | Sequence[str] | None = None,
-    maf_min: float | None = None,
-    missing_max: float | None = None,
-    id_style: Literal["iid", "fid_iid"] = "iid",
-    split_multiallelic: bool = True,
-    dosages: Literal["auto"] | bool = "auto",
-    genome: str | os.PathLike[str] = "human",
-    hard_call_threshold: float = HARD_CALL_THRESHOLD,
-    dosage_bits: Literal[16, 8] = 16,
-    hard_calls: bool = True,
-    default_contig: str | None = None,
-    variant_file: str | os.PathLike[str] | None = None,
-    in_order: bool = True,
-) -> Prepared:
-    """Open the source, read and check its tables, and select; `conversion.genotypes` describes the arguments.
+@dataclass(frozen=True)
+class Arguments:
+    """What `conversion.genotypes` and `conversion.open` are told about a source; the former describes it."""
+
+    format: str | None = None
+    sample_file: str | os.PathLike[str] | None = None
+    ref: Literal["last", "first"] | None = None
+    keep: Names | None = None
+    remove: Names | None = None
+    extract: Names | None = None
+    exclude: Names | None = None
+    contig: str | int | Sequence[str | int] | None = None
+    region: str | Sequence[str] | None = None
+    maf_min: float | None = None
+    missing_max: float | None = None
+    id_style: Literal["iid", "fid_iid"] = "iid"
+    split_multiallelic: bool = True
+    dosages: Literal["auto"] | bool = "auto"
+    half_calls: Literal["missing", "refuse"] = "missing"
+    genome: str | os.PathLike[str] = "human"
+    hard_call_threshold: float = HARD_CALL_THRESHOLD
+    dosage_bits: Literal[16, 8] = 16
+    hard_calls: bool = True
+    default_contig: str | None = None
+    variant_file: str | os.PathLike[str] | None = None
+
+    def check(self) -> None:
+        """UsageError for what cannot be meant."""
+        for name, value, allowed in (
+            ("ref", self.ref, (None, "last", "first")),
+            ("id_style", self.id_style, ("iid", "fid_iid")),
+            ("dosages", self.dosages, ("auto", True, False)),
+            ("half_calls", self.half_calls, ("missing", "refuse")),
+            ("dosage_bits", self.dosage_bits, tuple(DOSAGE_BITS)),
+        ):
+            if value not in allowed:
+                raise UsageError(f"{name}={value!r} is not understood.", expected=", ".join(map(repr, allowed)))
+        for name, number, highest in (("maf_min", self.maf_min, 0.5), ("missing_max", self.missing_max, 1.0)):
+            if number is not None and not 0 <= number <= highest:
+                raise UsageError(f"{name} is out of range.", found=number, expected=f"0 to {highest}")
+        if not 0 <= self.hard_call_threshold < 0.5:
+            raise UsageError(
+                "hard_call_threshold is out of range.",
+                found=self.hard_call_threshold,
+                expected="at least 0 and below 0.5: how far a dosage may be from a whole number and still be a call",
+            )
+        if not self.hard_calls and self.dosages is False:
+            raise UsageError("hard_calls=False and dosages=False leave nothing to store.")
+
+
+def prepare(source: Paths, given: Arguments, *, in_order: bool = True) -> Prepared:
+    """Open the source, read and check its tables, and select.
 
     in_order: whether files that can only be read from their beginning will do.
     """
-    species = genome_of(genome)
-    selection = VariantSelection.of(extract, exclude, contig, region)
-    _check_options(ref, id_style, dosages, dosage_bits, maf_min, missing_max)
-    if not 0 <= hard_call_threshold < 0.5:
-        raise UsageError(
-            "hard_call_threshold is out of range.",
-            found=hard_call_threshold,
-            expected="at least 0 and below 0.5: how far a dosage may be from a whole number and still be a call",
-        )
-    if not hard_calls and dosages is False:
-        raise UsageError("hard_calls=False and dosages=False leave nothing to store.")
-    samples_path = None if sample_file is None else os.fspath(sample_file)
+    species = genome_of(given.genome)
+    selection = VariantSelection.of(given.extract, given.exclude, given.contig, given.region)
+    given.check()
     opened = open_source(
         source,
-        format=format,
-        sample_file=samples_path,
-        split_multiallelic=split_multiallelic,
-        dosages=dosages,
+        format=given.format,
+        sample_file=None if given.sample_file is None else os.fspath(given.sample_file),
+        split_multiallelic=given.split_multiallelic,
+        dosages=given.dosages,
         in_order=in_order,
-        hard_call_threshold=hard_call_threshold,
-        default_contig=default_contig,
-        variant_file=None if variant_file is None else os.fspath(variant_file),
+        hard_call_threshold=given.hard_call_threshold,
+        default_contig=given.default_contig,
+        variant_file=None if given.variant_file is None else os.fspath(given.variant_file),
+        half_calls=given.half_calls,
     )
-    if not hard_calls and not opened.has_dosage:
+    if not given.hard_calls and not opened.has_dosage:
         raise InputError(
             f"{opened.path} has hard calls only, so they cannot be left out.", do="leave out --no-hard-calls"
         )
-    if dosages is True and not opened.has_dosage:
+    if given.dosages is True and not opened.has_dosage:
         raise InputError(f"{opened.path} has no dosages.", do='dosages="auto" takes the hard calls')
 
     samples = opened.samples()
     own_id = samples.sample_id
-    if id_style == "fid_iid":
+    if given.id_style == "fid_iid":
         samples = samples.with_joined_ids()
     samples.check_unique(opened.path)
-    index, dropped = select_samples(samples, own_id, opened.path, keep, remove)
+    index, dropped = select_samples(samples, own_id, opened.path, given.keep, given.remove)
     scan = scan_variants(opened, selection)
     if index is not None:
         samples = samples.take(index)
 
-    flipped = ref is not None and (ref == "first") != opened.reference_is_first
+    flipped = given.ref is not None and (given.ref == "first") != opened.reference_is_first
     if flipped and opened.has_multiallelic:
         raise InputError(
             f"{opened.path} has variants with several ALT alleles, so REF cannot be the counted allele.",
             do="leave out ref (--ref), or make the file biallelic: plink2 --max-alleles 2",
         )
     first = [(name, counted, other) if flipped else (name, other, counted) for name, other, counted in scan.first]
-    with_dosage = opened.has_dosage and dosages is not False
+    with_dosage = opened.has_dosage and given.dosages is not False
     view: GenotypeSource = opened
     if index is not None or scan.rows is not None or flipped or with_dosage != opened.has_dosage:
         view = SourceView(opened, index, scan.rows, flipped, with_dosage)
@@ -137,34 +156,19 @@ def prepare(
             scan.contigs,
             roles,
             HaploidSamples.of(samples.sex, species.haploid_sex),
-            dosage_bits,
-            None if hard_calls else hard_call_threshold,
+            given.dosage_bits,
+            None if given.hard_calls else given.hard_call_threshold,
         ),
         samples=samples,
         genome=species,
         first=first,
         dropped={reason: n for reason, n in (dropped | scan.dropped).items() if n},
         all_variants=scan.rows is None,
+        passes=view.passes,
     )
-    if maf_min is not None or missing_max is not None:
-        prepared = _filter_by_frequency(prepared, maf_min, missing_max)
+    if given.maf_min is not None or given.missing_max is not None:
+        prepared = _filter_by_frequency(prepared, given.maf_min, given.missing_max)
     return prepared
-
-
-def _check_options(
-    ref: Any, id_style: Any, dosages: Any, dosage_bits: Any, maf_min: float | None, missing_max: float | None
-) -> None:
-    for name, value, allowed in (
-        ("ref", ref, (None, "last", "first")),
-        ("id_style", id_style, ("iid", "fid_iid")),
-        ("dosages", dosages, ("auto", True, False)),
-        ("dosage_bits", dosage_bits, tuple(DOSAGE_BITS)),
-    ):
-        if value not in allowed:
-            raise UsageError(f"{name}={value!r} is not understood.", expected=", ".join(map(repr, allowed)))
-    for name, number, highest in (("maf_min", maf_min, 0.5), ("missing_max", missing_max, 1.0)):
-        if number is not None and not 0 <= number <= highest:
-            raise UsageError(f"{name} is out of range.", found=number, expected=f"0 to {highest}")
 
 
 def _filter_by_frequency(prepared: Prepared, maf_min: float | None, missing_max: float | None) -> Prepared:
@@ -197,6 +201,7 @@ def _filter_by_frequency(prepared: Prepared, maf_min: float | None, missing_max:
             found=", ".join(f"{n:,} {reason}" for reason, n in dropped.items()),
             do="lower --maf-min or raise --missing-max",
         )
+    prepared = replace(prepared, passes=prepared.passes + 1)
     if keep.all():
         return prepared
     view = source if isinstance(source, SourceView) else SourceView(source)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ from daskgen.errors import InputError, examples
 from daskgen.inputs.files import size_of
 from daskgen.kernels.genotype_codes import packed_width
 
-__all__ = ["CallBlock", "GenotypeSource", "SampleTable", "VariantTable", "runs_of"]
+__all__ = ["CallBlock", "GenotypeSource", "SampleTable", "See", "VariantTable", "runs_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +111,10 @@ class VariantTable:
         return replace(self, allele=self.allele[:, ::-1])
 
 
+See = Callable[[str, int, memoryview], None]
+"""Takes bytes of a file as they are in it: path, offset, bytes."""
+
+
 class CallBlock(NamedTuple):
     """Some variants: packed codes uint8, dosages uint16 or None, and the measured info score float32 or None."""
 
@@ -126,7 +130,8 @@ class GenotypeSource(ABC):
     their number, are what it is not. `counted_allele` says which allele of the source that is; `has_multiallelic`
     whether some rows share a variant; `has_info_score` whether its tables hold scores, `measures_info` whether
     `read_calls` measures them, in all samples of the file; `reference_is_first` whether the other allele comes first in
-    the file's order.
+    the file's order; `may_have_half_calls` whether there may be calls with one allele of two missing (`half_calls`);
+    `passes` how often the genotype files are read, their variants included, until all calls are read once.
 
     A source is *sequential* where its file can only be read from its beginning (a gzip stream). Then tasks must not
     call `read...`: `stream` yields the wanted ranges in one pass, in the process that plans the work.
@@ -143,6 +148,8 @@ class GenotypeSource(ABC):
     measures_info = False
     reference_is_first = True
     sequential = False
+    may_have_half_calls = False
+    passes = 1
 
     @property
     @abstractmethod
@@ -185,6 +192,13 @@ class GenotypeSource(ABC):
     @abstractmethod
     def read(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
         """Packed codes (stop - start, packed width) uint8 of variants [start, stop); into `out` if it is given."""
+
+    def read_and_show(self, start: int, stop: int, out: np.ndarray, see: See) -> None:
+        """`read`, and hand bytes of a file on as they are read, so that nobody has to read them again to hash them.
+
+        A source may hand on all, some or none of them.
+        """
+        self.read(start, stop, out=out)
 
     def read_rows(self, rows: np.ndarray) -> np.ndarray:
         """Packed codes of the variants at `rows` (int64, increasing)."""
@@ -230,6 +244,14 @@ class GenotypeSource(ABC):
     def most_rows_per_task(self) -> int:
         """Variants for which a task reads a gigabyte of the files, where few samples of many are selected."""
         return max(1, 10**9 // self.file_row_bytes)
+
+    @property
+    def rows_in_cache(self) -> int | None:
+        """Variants to read at a time, so that their calls are counted while they are in the processor's cache.
+
+        None where a task had better read all of its variants at once, because beginning to read costs too much.
+        """
+        return None
 
     @property
     def rows_per_chunk(self) -> int:

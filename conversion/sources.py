@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any
 
 from conversion.concatenated import concatenate
 from conversion.formats import FORMATS, Format, Head, OpenOptions
 from conversion.source import GenotypeSource
 from daskgen.errors import InputError, UsageError, examples
 from daskgen.inputs.files import exists, expand, is_url
-from daskgen.kernels.dosages import HARD_CALL_THRESHOLD
 
 __all__ = ["Paths", "open_source"]
 
@@ -21,38 +20,17 @@ _GZIP = b"\x1f\x8b"
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
-def open_source(
-    source: Paths,
-    *,
-    format: str | None = None,
-    sample_file: str | None = None,
-    split_multiallelic: bool = True,
-    dosages: Literal["auto"] | bool = "auto",
-    in_order: bool = True,
-    hard_call_threshold: float = HARD_CALL_THRESHOLD,
-    default_contig: str | None = None,
-    variant_file: str | None = None,
-) -> GenotypeSource:
+def open_source(source: Paths, *, format: str | None = None, **options: Any) -> GenotypeSource:
     """The source that `source` names; several files become one, in the given order.
 
-    format: a name of `FORMATS`, where it should not be told from name and content. sample_file: the .fam, .psam or
-    .sample, where it does not lie beside the genotypes under the same name (one for all files). dosages: unless False,
-    several files must all have them or none. in_order: whether files that can only be read in order will do.
-    hard_call_threshold, default_contig, variant_file: see `conversion.genotypes`.
+    format: a name of `FORMATS`, where it should not be told from name and content. options: the fields of `OpenOptions`
+    (one sample_file for all files); unless dosages is False, several files must all have them or none.
     Raises InputError for what is not there or cannot be read, UsageError for an unknown format.
     """
-    options = OpenOptions(
-        sample_file=None if sample_file is None else os.fspath(sample_file),
-        split_multiallelic=split_multiallelic,
-        dosages=dosages,
-        in_order=in_order,
-        hard_call_threshold=hard_call_threshold,
-        default_contig=default_contig,
-        variant_file=None if variant_file is None else os.fspath(variant_file),
-    )
+    given = OpenOptions(**options)
     wanted = None if format is None else format_named(format)
-    parts = [(wanted or recognise(path)).open(path, options) for path in resolve(source)]
-    return concatenate(parts, need_same_dosage=dosages is not False)
+    parts = [(wanted or recognise(path)).open(path, given) for path in resolve(source)]
+    return concatenate(parts, need_same_dosage=given.dosages is not False)
 
 
 def format_named(name: str) -> Format:

@@ -63,7 +63,7 @@ class StoreSize:
                 size += f" (compressed, as in {self.rows:,} variants)" if self.rows else " (compressed)"
             else:
                 size = "1/4 byte"
-                if plan.shards is not None:
+                if unit[1] > plan.shape[1]:
                     samples = f"{4 * unit[1]:,} (whole chunks of samples)"
             lines.append(
                 f"{plan.name}: {layout.n_variants:,} x {samples} x {size} = {format_bytes(self.bytes_of(plan.name))} "

@@ -11,6 +11,7 @@ from conversion.source import GenotypeSource, SampleTable, VariantTable
 from daskgen import config
 from daskgen.kernels.genotype_codes import call_dosages, packed_width
 from daskgen.stores import Location, StoreLike, open_group, reopen_array
+from daskgen.stores.genotype_layout import reading_rows
 
 __all__ = ["StoreSource"]
 
@@ -48,7 +49,7 @@ class StoreSource(GenotypeSource):
             stored.shape[0],  # type: ignore[union-attr]
             has_dosage,
             threshold,
-            (stored.shards or stored.chunks)[0],  # type: ignore[union-attr]
+            reading_rows(group),
             "variant_info_score" in group,
         )
 

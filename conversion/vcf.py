@@ -16,9 +16,11 @@ import numpy as np
 
 from conversion.compressed_blocks import is_sequential, kind_of
 from conversion.formats import OpenOptions
+from conversion.half_calls import half_calls_met
 from conversion.pieces import Pieces
+from conversion.record_source import RecordSource
 from conversion.sample_descriptions import described
-from conversion.source import CallBlock, GenotypeSource, SampleTable, VariantTable
+from conversion.source import CallBlock, SampleTable, VariantTable
 from conversion.table_spool import TableSpool
 from conversion.vcf_header import VcfHeader, read_header
 from conversion.vcf_scan import VcfScan, scan_vcf
@@ -36,13 +38,13 @@ __all__ = ["VcfSource", "open_vcf"]
 _GENOTYPES = ("GT", "DS", "GP")
 _last = threading.local()
 _NOT_AT_RANDOM = (
-    "convert it, which reads it in one pass: daskgen convert genotypes; or pack it in blocks that can be read on their "
-    "own: gunzip -c FILE | bgzip > NEW.vcf.gz"
+    "convert it, which reads it from beginning to end: daskgen convert genotypes; or pack it in blocks that can be "
+    "read on their own: gunzip -c FILE | bgzip > NEW.vcf.gz"
 )
 
 
 @dataclass(frozen=True, eq=False)
-class VcfSource(GenotypeSource):
+class VcfSource(RecordSource):
     """A VCF or BCF file. Counts ALT. `sample_file`: a .fam or .psam with the sexes of the samples."""
 
     path: str
@@ -56,10 +58,11 @@ class VcfSource(GenotypeSource):
     has_multiallelic: bool
     has_info_score: bool
     hard_call_threshold: float = HARD_CALL_THRESHOLD
+    refuse_half_calls: bool = False
     remarks: tuple[str, ...] = ()
 
     format = "vcf"
-    counted_allele = "ALT"
+    passes = 2
 
     @classmethod
     def of(cls, path: str, options: OpenOptions) -> VcfSource:
@@ -87,6 +90,7 @@ class VcfSource(GenotypeSource):
             scan.n_multiallelic > 0,
             scan.has_score,
             options.hard_call_threshold,
+            options.half_calls == "refuse",
             tuple(_remarks(path, kind, header, scan, options.hard_call_threshold)),
         )
         source.samples()
@@ -99,10 +103,6 @@ class VcfSource(GenotypeSource):
     @property
     def sequential(self) -> bool:  # type: ignore[override]
         return is_sequential(self.kind)
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        return (self.path,) if self.sample_file is None else (self.path, self.sample_file)
 
     @property
     def reader_id(self) -> str:
@@ -132,25 +132,6 @@ class VcfSource(GenotypeSource):
             yield table if self.has_info_score else replace(table, info_score=None)
 
     # -- genotypes ---------------------------------------------------------------------------------------------
-    def read(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
-        return self._read(np.arange(start, stop), out, with_dosage=False).packed
-
-    def read_rows(self, rows: np.ndarray) -> np.ndarray:
-        return self._read(rows, None, with_dosage=False).packed
-
-    def read_dosage_rows(self, rows: np.ndarray) -> np.ndarray:
-        if not self.has_dosage:
-            return super().read_dosage_rows(rows)
-        dosage = self._read(rows, None).dosage
-        assert dosage is not None
-        return dosage
-
-    def read_calls(self, rows: np.ndarray, out: np.ndarray | None = None) -> CallBlock:
-        return self._read(rows, out)
-
-    def read_block(self, start: int, stop: int, out: np.ndarray | None = None) -> CallBlock:
-        return self._read(np.arange(start, stop), out)
-
     def stream(self, ranges: Iterable[tuple[int, int]]) -> Iterator[CallBlock]:
         wanted = list(ranges)
         first_row = self.pieces.first_row
@@ -163,7 +144,7 @@ class VcfSource(GenotypeSource):
         pieces = zip(numbers.tolist(), self.pieces.stream(numbers.tolist()), strict=True)
         number, data = -1, np.empty(0, np.uint8)
         for start, stop in wanted:
-            block, place = self._empty(stop - start, None, self.has_dosage), start
+            block, place = self._empty(stop - start, None, True), start
             while place < stop:
                 while first_row[number + 1] <= place:
                     number, data = next(pieces)
@@ -172,12 +153,8 @@ class VcfSource(GenotypeSource):
                 place = end
             yield block
 
-    def _empty(self, n: int, out: np.ndarray | None, with_dosage: bool) -> CallBlock:
-        packed = np.empty((n, packed_width(self.n_samples)), np.uint8) if out is None else out
-        return CallBlock(packed, np.empty((n, self.n_samples), np.uint16) if with_dosage else None)
-
     def _read(self, rows: np.ndarray, out: np.ndarray | None, with_dosage: bool = True) -> CallBlock:
-        block = self._empty(len(rows), out, with_dosage and self.has_dosage)
+        block = self._empty(len(rows), out, with_dosage)
         edges = np.searchsorted(rows, self.pieces.first_row)
         for number in np.flatnonzero(np.diff(edges)).tolist():
             place, end = int(edges[number]), int(edges[number + 1])
@@ -206,19 +183,27 @@ class VcfSource(GenotypeSource):
         if self.is_bcf:
             from conversion.bcf import read_records
 
-            read_records(
-                self.path, self._header(), data[: len(data) - PADDING], target, block, self.hard_call_threshold
-            )
+            records = data[: len(data) - PADDING]
+            options = (self.hard_call_threshold, self.refuse_half_calls)
+            read_records(self.path, self._header(), records, target, block, *options)
             return
         n_bytes = len(data) - PADDING
         columns = split_lines(data, n_bytes, end - first)
         if count_rows(data, columns).sum() != end - first:
             raise InputError(f"{self.path} was changed while it was read.")
-        problem, _ = read_calls(
-            data, columns, self.n_samples, target, block.packed, block.dosage, self.hard_call_threshold
+        problem, n_half = read_calls(
+            data,
+            columns,
+            self.n_samples,
+            target,
+            block.packed,
+            block.dosage,
+            self.hard_call_threshold,
+            refuse_half_calls=self.refuse_half_calls,
         )
         if problem is not None:
             raise self._wrong(data, columns, problem)
+        half_calls_met(n_half)
 
     def _wrong(self, data: np.ndarray, columns: np.ndarray, problem: CallProblem) -> InputError:
         def text(start: int, end: int) -> str:

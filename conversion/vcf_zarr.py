@@ -14,14 +14,17 @@ import numpy as np
 from conversion.allele_rows import dosage_of_probabilities, doubled_if_haploid, fill_rows
 from conversion.columns import contig_codes
 from conversion.formats import OpenOptions
+from conversion.half_calls import is_half
 from conversion.info_scores import SCORES
+from conversion.record_source import RecordSource
 from conversion.sample_descriptions import described
-from conversion.source import CallBlock, GenotypeSource, SampleTable, VariantTable
+from conversion.source import CallBlock, SampleTable, VariantTable
 from conversion.split_variants import SplitVariants
 from daskgen.errors import InputError
 from daskgen.inputs.files import file_id
 from daskgen.kernels.dosages import call_dosages
 from daskgen.kernels.genotype_codes import packed_width
+from daskgen.kernels.vcf_calls import HALF_CALL, PROBLEMS
 from daskgen.stores import Location
 from daskgen.stores.vcf_zarr import array_dims, open_vcf_zarr, text
 
@@ -35,7 +38,7 @@ _METADATA = ("zarr.json", ".zattrs", ".zgroup")
 
 
 @dataclass(frozen=True, eq=False)
-class VcfZarrSource(GenotypeSource):
+class VcfZarrSource(RecordSource):
     """A VCF Zarr group. Counts ALT. `dosage`: the array that dosages are taken from, "" for none."""
 
     path: str
@@ -45,10 +48,10 @@ class VcfZarrSource(GenotypeSource):
     dosage: str
     has_calls: bool
     hard_call_threshold: float
+    refuse_half_calls: bool
     has_info_score: bool = False
 
     format = "vcf_zarr"
-    counted_allele = "ALT"
 
     @classmethod
     def of(cls, path: str, options: OpenOptions) -> VcfZarrSource:
@@ -89,6 +92,7 @@ class VcfZarrSource(GenotypeSource):
             dosage,
             "call_genotype" in names,
             options.hard_call_threshold,
+            options.half_calls == "refuse",
             _score(path) is not None,
         )
         source.samples()
@@ -105,10 +109,6 @@ class VcfZarrSource(GenotypeSource):
     @property
     def has_multiallelic(self) -> bool:  # type: ignore[override]
         return len(self.split.index) > 0
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        return (self.path,) if self.sample_file is None else (self.path, self.sample_file)
 
     @property
     def hashed_files(self) -> tuple[str, ...]:
@@ -201,29 +201,9 @@ class VcfZarrSource(GenotypeSource):
             )
 
     # -- genotypes ---------------------------------------------------------------------------------------------
-    def read(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
-        return self._read(np.arange(start, stop), out, with_dosage=False).packed
-
-    def read_rows(self, rows: np.ndarray) -> np.ndarray:
-        return self._read(rows, None, with_dosage=False).packed
-
-    def read_dosage_rows(self, rows: np.ndarray) -> np.ndarray:
-        if not self.has_dosage:
-            return super().read_dosage_rows(rows)
-        dosage = self._read(rows, None).dosage
-        assert dosage is not None
-        return dosage
-
-    def read_calls(self, rows: np.ndarray, out: np.ndarray | None = None) -> CallBlock:
-        return self._read(rows, out)
-
-    def read_block(self, start: int, stop: int, out: np.ndarray | None = None) -> CallBlock:
-        return self._read(np.arange(start, stop), out)
-
     def _read(self, rows: np.ndarray, out: np.ndarray | None, with_dosage: bool = True) -> CallBlock:
-        packed = np.empty((len(rows), packed_width(self.n_samples)), np.uint8) if out is None else out
-        with_dosage = with_dosage and self.has_dosage
-        block = CallBlock(packed, np.empty((len(rows), self.n_samples), np.uint16) if with_dosage else None)
+        block = self._empty(len(rows), out, with_dosage)
+        packed, with_dosage = block.packed, block.dosage is not None
         group = open_vcf_zarr(self.path)
         stored = group["call_genotype" if self.has_calls else self.dosage]
         height, width = stored.chunks[:2]
@@ -254,13 +234,23 @@ class VcfZarrSource(GenotypeSource):
             np.empty((len(own), packed_width(n)), np.uint8), np.empty((len(own), n), np.uint16) if need else None
         )
         alleles = self._alleles_of(records, samples)
+        if self.refuse_half_calls and (half := is_half(alleles[own])).any():
+            row, sample = np.argwhere(half)[0].tolist()
+            raise InputError(
+                f"{self.path}: {PROBLEMS[HALF_CALL]}.",
+                found=f"variant {records.start + int(own[row]) + 1:,}, sample {samples.start + sample + 1:,}",
+            )
         dosage = self._dosage_of(records, own, allele, samples) if need else None
-        if dosage is not None and self.dosage in _DOSAGES:
+        if dosage is not None and self.dosage in _DOSAGES and not self._counts_haploid_twice():
             dosage = doubled_if_haploid(dosage, alleles[own])
         fill_rows(tile, 0, alleles, own, allele, dosage, self.path)
         if not self.has_calls and tile.dosage is not None:
             call_dosages(tile.dosage, self.hard_call_threshold, out=tile.packed)
         return tile
+
+    def _counts_haploid_twice(self) -> bool:
+        """Whether dosages of haploid calls run from 0 to 2 already, as our own export says."""
+        return bool(open_vcf_zarr(self.path)[self.dosage].attrs.get("haploid_maximum") == 2)
 
     def _alleles_of(self, records: slice, samples: slice) -> np.ndarray:
         shape = (records.stop - records.start, samples.stop - samples.start, 2)

@@ -6,10 +6,12 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from conversion.scan import scan_variants
+from conversion.genomes import MT, X, Y
+from conversion.scan import ContigRuns, scan_variants
 from conversion.source import GenotypeSource, SampleTable
 from conversion.store_source import StoreSource
 from conversion.variant_columns import regrouped
@@ -20,7 +22,7 @@ from daskgen.inputs.selection import Names, VariantSelection, select_samples
 from daskgen.inputs.text import as_text
 from daskgen.kernels.genotype_codes import dequantise_dosage, packed_width, unpack
 from daskgen.passes import run_map
-from daskgen.stores import Location, StoreLike
+from daskgen.stores import Location, StoreLike, open_group
 from daskgen.stores.vcf_zarr import VcfZarrArray, new_vcf_zarr, write_vcf_zarr
 
 __all__ = ["export_vcf_zarr"]
@@ -30,8 +32,9 @@ log = logging.getLogger("daskgen.conversion")
 _CHUNK_ROWS = 1_000
 _TASK_BYTES = 128_000_000  # of the store that a task holds
 _COLUMN_ROWS = 1 << 16  # of columns that are written at a time
-# Code 0, 1, 2 or -1 -> the two alleles; a haploid call is written like the homozygous one.
-_PAIRS = np.array([[0, 0], [0, 1], [1, 1], [-1, -1]], np.int8)
+# Code 0, 1, 2 or -1 -> the two alleles; in a haploid call the second is -2, none. A heterozygous call has two anywhere.
+_DIPLOID = np.array([[0, 0], [0, 1], [1, 1], [-1, -1]], np.int8)
+_HAPLOID = np.array([[0, -2], [0, 1], [1, -2], [-1, -2]], np.int8)
 
 
 @known_arguments()
@@ -47,21 +50,27 @@ def export_vcf_zarr(
     region: str | Sequence[str] | None = None,
     variants_chunk_size: int | None = None,
     samples_chunk_size: int = 10_000,
+    haploid_calls: Literal["haploid", "homozygous"] = "haploid",
     force: bool = False,
 ) -> str:
     """Write a store of genotypes as VCF Zarr (version 0.4, in Zarr format 2).
 
     destination: path or URL of the group. The selection is that of `conversion.genotypes`. Allele 1 is the allele that
-    the store counts, allele 0 stands for all others; calls are diploid (a haploid one is written as the homozygous
-    call) and not phased. Dosages are written as call_DS (variants, samples), info scores as variant_info_score.
+    the store counts, allele 0 stands for all others; calls are not phased. Dosages are written as call_DS (variants,
+    samples), in copies from 0 to 2 for haploid calls too, info scores as variant_info_score.
     variants_chunk_size, samples_chunk_size: shape of a chunk; None: 1,000 variants, as bio2zarr has it, and fewer where
         those of all samples take more than 128 MB.
+    haploid_calls: "haploid": calls on MT, on Y, and on X outside the pseudo-autosomal regions in the sex with one copy
+        have one allele, and -2 for the second; heterozygous ones among them keep their two. "homozygous": two equal
+        alleles, as `daskgen.open_store` shows them.
 
     The group appears under its name when it is complete. Returns its path. Raises StoreError where something lies
     there (unless it is a VCF Zarr that daskgen wrote, and `force`), InputError where nothing is selected.
     """
     if (variants_chunk_size is not None and variants_chunk_size < 1) or samples_chunk_size < 1:
         raise UsageError("chunk sizes must be positive.", found=f"{variants_chunk_size} x {samples_chunk_size}")
+    if haploid_calls not in ("haploid", "homozygous"):
+        raise UsageError(f"haploid_calls={haploid_calls!r} is not understood.", expected="'haploid', 'homozygous'")
     source = StoreSource.of(store)
     samples = source.samples()
     index, _ = select_samples(samples, samples.sample_id, source.path, keep, remove)
@@ -80,11 +89,43 @@ def export_vcf_zarr(
         # A task reads a chunk of the store, or as much of it as fits.
         rows = chunks[0] * max(1, min(source.chunk_rows, _TASK_BYTES // row_bytes) // chunks[0])
         groups = range(-(-view.n_variants // rows))
-        for _ in run_map(_write_group, groups, _Export(view, place, rows, chunks), label="export"):
+        haploid = _Haploid.of(source.path, scan.contigs, samples) if haploid_calls == "haploid" else None
+        for _ in run_map(_write_group, groups, _Export(view, place, rows, chunks, haploid), label="export"):
             pass
     path = Location.of(destination).url
     log.info("%s: %s samples x %s variants", path, f"{view.n_samples:,}", f"{view.n_variants:,}")
     return path
+
+
+@dataclass(frozen=True, eq=False)
+class _Haploid:
+    """Which calls are haploid. roles: of each contig of `contigs`; samples: bool, those with one X and a Y.
+
+    Where no sample's sex makes it haploid, X is taken as diploid in all and Y as carried by all, as in frequencies.
+    """
+
+    contigs: ContigRuns
+    roles: np.ndarray
+    samples: np.ndarray
+
+    @classmethod
+    def of(cls, store: str, contigs: ContigRuns, samples: SampleTable) -> _Haploid:
+        group = open_group(store, "genotypes")
+        role_of = dict(zip(group["contig_id"][...].tolist(), group["contig_role"][...].tolist(), strict=True))  # type: ignore[index, union-attr]
+        female = group["variant_ploidy_class"].attrs.get("heterogametic_sex") == "female"
+        return cls(contigs, np.array([role_of[name] for name in contigs.names], np.uint8), samples.sex == 1 + female)
+
+    def pairs(self, codes: np.ndarray, start: int, first_sample: int) -> np.ndarray:
+        """Alleles, int8 (variants, samples, 2), of codes whose first variant is `start`."""
+        pairs = _DIPLOID[codes]
+        role = self.roles[self.contigs.codes_of(start, start + len(codes))]
+        some = self.samples[first_sample : first_sample + codes.shape[1]]
+        for which, one_copy in ((X, some), (Y, some if self.samples.any() else ~some), (MT, np.ones_like(some))):
+            rows = np.flatnonzero(role == which)
+            if len(rows) and one_copy.any():
+                here = np.ix_(rows, np.flatnonzero(one_copy))
+                pairs[here] = _HAPLOID[codes[here]]
+        return pairs
 
 
 @dataclass(frozen=True)
@@ -95,10 +136,12 @@ class _Export:
     place: Location
     rows: int
     chunks: tuple[int, int]
+    haploid: _Haploid | None
 
     @property
     def nbytes(self) -> int:
-        return self.source.nbytes
+        runs = 0 if self.haploid is None else self.haploid.contigs.starts.nbytes + self.haploid.samples.nbytes
+        return self.source.nbytes + runs
 
 
 def _write_group(index: int, export: _Export) -> None:
@@ -111,7 +154,7 @@ def _write_group(index: int, export: _Export) -> None:
         for column in range(0, n, width):
             samples = np.arange(column, min(column + width, n))
             codes = unpack(np.ascontiguousarray(block.packed[part]), n, samples=None if len(samples) == n else samples)
-            pairs = _PAIRS[codes]
+            pairs = _DIPLOID[codes] if export.haploid is None else export.haploid.pairs(codes, first, column)
             write_vcf_zarr(export.place, "call_genotype", first, pairs, column)
             write_vcf_zarr(export.place, "call_genotype_mask", first, pairs < 0, column)
             if block.dosage is not None:
@@ -143,7 +186,9 @@ def _arrays(source: GenotypeSource, n_contigs: int, chunks: tuple[int, int]) -> 
         ("sample_phenotype", np.float64, "NaN = missing"),
     ]
     made = [
-        VcfZarrArray("call_genotype", (m, n, 2), (*chunks, 2), diploid, np.int8, "Genotype; -1 missing"),
+        VcfZarrArray(
+            "call_genotype", (m, n, 2), (*chunks, 2), diploid, np.int8, "Genotype; -1 missing, -2 no second allele"
+        ),
         VcfZarrArray("call_genotype_mask", (m, n, 2), (*chunks, 2), diploid, np.bool_, "whether an allele is missing"),
         VcfZarrArray("variant_allele", (m, 2), (chunks[0], 2), ("variants", "alleles"), "string", "REF and ALT"),
         VcfZarrArray("variant_filter", (m, 1), (chunks[0], 1), ("variants", "filters"), np.bool_, "none was applied"),
@@ -153,7 +198,8 @@ def _arrays(source: GenotypeSource, n_contigs: int, chunks: tuple[int, int]) -> 
         *(VcfZarrArray(name, (n,), chunks[1:], ("samples",), dtype, text) for name, dtype, text in per_sample),
     ]
     if source.has_dosage:
-        made.append(VcfZarrArray("call_DS", (m, n), chunks, calls, np.float32, "expected copies of the ALT allele"))
+        about = "expected copies of the ALT allele, 0 to 2 in haploid calls too"
+        made.append(VcfZarrArray("call_DS", (m, n), chunks, calls, np.float32, about, {"haploid_maximum": 2}))
     return made
 
 

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from conversion.row_set import RowSet
-from conversion.source import CallBlock, GenotypeSource, SampleTable, VariantTable
+from conversion.source import CallBlock, GenotypeSource, SampleTable, See, VariantTable
 from daskgen.kernels.genotype_codes import DOSAGE_MISSING, DOSAGE_SCALE, flip, packed_width, subset_samples
 
 __all__ = ["SourceView"]
@@ -68,6 +68,14 @@ class SourceView(GenotypeSource):
     @property
     def measures_info(self) -> bool:  # type: ignore[override]
         return self.source.measures_info
+
+    @property
+    def may_have_half_calls(self) -> bool:  # type: ignore[override]
+        return self.source.may_have_half_calls
+
+    @property
+    def passes(self) -> int:  # type: ignore[override]
+        return self.source.passes
 
     @property
     def sequential(self) -> bool:  # type: ignore[override]
@@ -128,6 +136,10 @@ class SourceView(GenotypeSource):
     def file_row_bytes(self) -> int:
         return self.source.file_row_bytes
 
+    @property
+    def rows_in_cache(self) -> int | None:
+        return self.source.rows_in_cache if self.rows is None and self.sample_index is None else None
+
     def read(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
         if self.rows is None and self.sample_index is None:
             packed = self.source.read(start, stop, out=out)
@@ -140,6 +152,14 @@ class SourceView(GenotypeSource):
                 else:
                     subset_samples(block, self.sample_index, out=packed[place:end])
         return flip(packed, self.n_samples, out=packed) if self.flipped else packed
+
+    def read_and_show(self, start: int, stop: int, out: np.ndarray, see: See) -> None:
+        if self.rows is not None or self.sample_index is not None:
+            self.read(start, stop, out=out)
+            return
+        self.source.read_and_show(start, stop, out, see)
+        if self.flipped:
+            flip(out, self.n_samples, out=out)
 
     def read_dosage_rows(self, rows: np.ndarray) -> np.ndarray:
         if not self.has_dosage:

@@ -78,11 +78,12 @@ class CopiedColumns:
         """
         location = Location.of(path)
         source = open_group(location)
+        stages = _stages(source)
         arrays, marks = [], []
         for name, dims in columns.items():
             array = source[name]
             assert isinstance(array, zarr.Array)
-            column = _marks_of(source, name, rows)
+            column = _marks_of(stages, name, rows)
             unit = write_unit(array)[0]
             if column is None or (rows % unit and rows < array.shape[0]):
                 return None
@@ -102,18 +103,23 @@ class CopiedColumns:
         return StageCopy(self.url, self.store_id, target, self.marks)
 
 
-def _marks_of(source: zarr.Group, name: str, rows: int) -> np.ndarray | None:
-    """Marks of array `name` in groups of `rows` along its first dimension; None where it was not written so."""
+def _stages(source: zarr.Group) -> list[tuple[Grid, np.ndarray]]:
+    """How the source was written: the grid of each stage, and its marks int64 (groups, arrays)."""
     stages = source.get(MARKS)
     if not isinstance(stages, zarr.Group):
-        return None
-    for _, marks in stages.arrays():
-        grid = Grid.from_attrs(marks.attrs.asdict()["grid"])
+        return []
+    arrays = [marks for _, marks in stages.arrays()]
+    return [(Grid.from_attrs(marks.attrs.asdict()["grid"]), np.asarray(marks[...])) for marks in arrays]
+
+
+def _marks_of(stages: Sequence[tuple[Grid, np.ndarray]], name: str, rows: int) -> np.ndarray | None:
+    """Marks of array `name` in groups of `rows` along its first dimension; None where it was not written so."""
+    for grid, marks in stages:
         if name not in grid.dims:
             continue
         if list(grid.blocks.items()) != [(grid.dims[name][0], (grid.shapes[name][0], rows))]:
             return None
-        column = np.asarray(marks[...])[:, list(grid.dims).index(name)]
+        column = marks[:, list(grid.dims).index(name)]
         return None if (column < 0).any() else column
     return None
 

@@ -17,7 +17,7 @@ import fsspec
 from daskgen import config
 from daskgen.errors import InputError
 
-__all__ = ["check_unchanged", "combine_pieces", "describe_source", "hash_file", "hash_piece", "n_pieces"]
+__all__ = ["PieceHasher", "check_unchanged", "combine_pieces", "describe_source", "hash_file", "hash_piece", "n_pieces"]
 
 _SAMPLE = 1 << 16
 _BUFFER = 1 << 20
@@ -83,23 +83,66 @@ def n_pieces(path: str | os.PathLike[str]) -> int:
     return max(1, -(-_size(os.fspath(path)) // config.get("fingerprint-piece")))
 
 
+class PieceHasher:
+    """SHA-256 of pieces of files, from bytes that somebody else reads anyway; what it is not shown it reads itself.
+
+    pieces: (file, index of the piece), in the order of their bytes.
+    """
+
+    def __init__(self, pieces: Sequence[tuple[str, int]]):
+        self._pieces = tuple(pieces)
+        self._size = int(config.get("fingerprint-piece"))
+        self._found: list[tuple[str, int, bytes]] = []
+        self._begin()
+
+    def _begin(self) -> None:
+        self._digest = hashlib.sha256()
+        self._path, index = self._pieces[len(self._found)] if len(self._found) < len(self._pieces) else ("", 0)
+        self._position, self._end = index * self._size, (index + 1) * self._size
+
+    def see(self, path: str, offset: int, data: memoryview) -> None:
+        """Bytes of the file `path` from `offset` on, later than those that were shown before."""
+        while path == self._path and offset + len(data) > self._position:
+            if offset > self._position:
+                self._read(min(offset, self._end))
+            if offset <= self._position:
+                part = data[self._position - offset : self._end - offset]
+                self._digest.update(part)
+                self._position += len(part)
+            if self._position < self._end:
+                return
+            self._next()
+
+    def digests(self) -> list[tuple[str, int, bytes]]:
+        """(file, index, digest) of all pieces."""
+        while self._path:
+            self._read(self._end)
+            self._next()
+        return self._found
+
+    def _next(self) -> None:
+        self._found.append((*self._pieces[len(self._found)], self._digest.digest()))
+        self._begin()
+
+    def _read(self, stop: int) -> None:
+        """Hash up to the byte `stop`, or to the end of the file."""
+        view = memoryview(bytearray(min(_BUFFER, max(0, stop - self._position))))
+        path = self._path
+        with (
+            fsspec.open(path, "rb", compression=None).open() if "://" in path else open(path, "rb", buffering=0) as file
+        ):
+            file.seek(self._position)
+            while self._position < stop:
+                n = file.readinto(view[: stop - self._position])
+                if not n:
+                    break
+                self._digest.update(view[:n])
+                self._position += n
+
+
 def hash_piece(path: str | os.PathLike[str], index: int) -> bytes:
     """SHA-256 digest of piece `index` of the file."""
-    piece = config.get("fingerprint-piece")
-    text = os.fspath(path)
-    digest = hashlib.sha256()
-    buffer = bytearray(_BUFFER)
-    view = memoryview(buffer)
-    with fsspec.open(text, "rb", compression=None).open() if "://" in text else open(text, "rb", buffering=0) as file:
-        file.seek(index * piece)
-        left = piece
-        while left > 0:
-            n = file.readinto(view[: min(left, _BUFFER)])
-            if not n:
-                break
-            digest.update(view[:n])
-            left -= n
-    return digest.digest()
+    return PieceHasher([(os.fspath(path), index)]).digests()[0][2]
 
 
 def combine_pieces(digests: Sequence[bytes]) -> str:

@@ -2,7 +2,9 @@
 
 Hard calls: all samples x as many variants as make about 8 MB, up to 65,536 samples; beyond that, blocks of 65,536
 samples inside shards of all samples. Dosages take eight times the bytes, so their chunks hold an eighth of the
-variants. A task converts one group: whole chunks of both, about 16 MB of hard calls.
+variants. A task converts one group: whole chunks of both, about 16 MB of hard calls, and at most 128 MB of dosages.
+Where that made more objects than an array may have, chunks stay as they are and shards hold several groups' worth of
+them, up to 2 GB of dosages, which a task converts in parts.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import zarr
 
 from daskgen import config
 from daskgen.errors import UsageError
@@ -19,7 +22,7 @@ from daskgen.kernels.genotype_codes import DOSAGE_MISSING, DOSAGE_SCALE, packed_
 from daskgen.stores.layout import ChunkLayout, column_layout, n_objects, row_layout
 from daskgen.stores.writer import ArrayPlan
 
-__all__ = ["COLUMNS", "COMPRESSIONS", "INFO_SCORE", "GenotypeLayout", "genotype_layout"]
+__all__ = ["COLUMNS", "COMPRESSIONS", "INFO_SCORE", "GenotypeLayout", "genotype_layout", "reading_rows"]
 
 _V, _S, _C = ("variants",), ("samples",), ("contigs",)
 
@@ -50,18 +53,20 @@ INFO_SCORE: tuple[str, Any, tuple[str, ...]] = ("variant_info_score", np.float32
 COMPRESSIONS = {"none": None, "zstd": "zstd", "lz4": "lz4"}
 _GENOTYPES = ("call_genotype_packed", "call_dosage")
 _GROUP_BYTES = 16_000_000
-_DOSAGE_BYTES = 128_000_000  # of one task, however many variants there are
-_WIDE_SHARD_BYTES = 20_000_000  # a task holds a shard of all samples several times over while it is written
+_DOSAGE_BYTES = 128_000_000  # that are held at a time by a task that converts or reads
+_MOST_DOSAGE_BYTES = 2_000_000_000  # of an object, however many variants there are
+_WIDE_SHARD_BYTES = 20_000_000  # of calls; their columns are read in ranges of samples, so larger shards win nothing
 
 
 @dataclass(frozen=True)
 class GenotypeLayout:
-    """The arrays of a genotype store of this shape, and the variants that one task converts."""
+    """The arrays of a genotype store of this shape; the variants that one task converts, and holds at a time."""
 
     n_samples: int
     n_variants: int
     arrays: tuple[ArrayPlan, ...]
     group_rows: int
+    held_rows: int
     measures_info: bool = False
 
     @property
@@ -76,15 +81,15 @@ class GenotypeLayout:
     @property
     def group_bytes(self) -> int:
         """Bytes of calls and dosages that one task holds; calls too where only the dosages are written."""
-        rows = min(self.group_rows, self.n_variants)
+        rows = min(self.held_rows, self.n_variants)
         return rows * (packed_width(self.n_samples) + (2 * self.n_samples if self.has_dosage else 0))
 
     @property
     def writing_bytes(self) -> int:
         """Bytes that writing a group takes beside the group itself.
 
-        A shard is put together from padded copies of its chunks; compressed chunks are there before they are written;
-        plain chunks are written from where they are.
+        A shard is written chunk by chunk, unless its codec is left to Zarr, which copies it twice; other compressed
+        chunks are there before they are written; plain chunks are written from where they are.
         """
         total = 0
         for plan in self.arrays:
@@ -92,9 +97,10 @@ class GenotypeLayout:
                 continue
             item = np.dtype(plan.dtype).itemsize
             if plan.shards is not None:
-                total += 2 * item * int(np.prod(plan.shards))
+                left_to_zarr = plan.compression not in (None, "zstd")
+                total += 2 * item * int(np.prod(plan.shards if left_to_zarr else plan.chunks))
             elif plan.compression is not None:
-                total += item * min(self.group_rows, self.n_variants) * plan.shape[1]
+                total += item * min(self.held_rows, self.n_variants) * plan.shape[1]
         return total
 
     @property
@@ -167,14 +173,18 @@ def genotype_layout(
     if most_rows is not None:
         mb = min(mb, most_rows * min(width, wide // 4) / 10**6)
     packed = row_layout(n_variants, width, chunk_mb=mb, inner_bytes=wide // 4)
-    rows = packed.unit[0]
+    held = rows = packed.unit[0]
     dosage = None
     if has_dosage:
         rows = min(rows, max(1, _DOSAGE_BYTES // (2 * n_samples)))
         eighth = max(1, rows // 8)
-        rows = min(8 * eighth, n_variants) if rows >= 8 else rows
-        packed = ChunkLayout((rows, *packed.chunks[1:]), packed.shards and (rows, *packed.shards[1:]))
-        dosage = _dosage_layout(n_samples, n_variants, rows, eighth if rows >= 8 else rows)
+        rows = 8 * eighth if rows >= 8 else rows
+        # Shards packed by lz4 are made by Zarr, which needs several times their size in memory.
+        grows = chunk_mb is None and compression != "lz4"
+        each = _rows_of_objects(n_samples, n_variants, rows) if grows else rows
+        packed = _with_shards(packed, rows, each)
+        dosage = _dosage_layout(n_samples, n_variants, eighth if rows >= 8 else rows, each, in_shards=each > rows)
+        held, rows = rows, each
     specific = attrs or {}
     lengths = {"variants": n_variants, "samples": n_samples, "contigs": n_contigs}
     arrays = [
@@ -220,14 +230,40 @@ def genotype_layout(
     # Chunks are cut in the same way with and without hard calls, so that a store of both has them side by side.
     if not has_hard_calls:
         del arrays[0]
-    return GenotypeLayout(n_samples, n_variants, tuple(arrays), group_rows, measures_info)
+    held_rows = group_rows if dosage is None else held
+    return GenotypeLayout(n_samples, n_variants, tuple(arrays), group_rows, held_rows, measures_info)
 
 
-def _dosage_layout(n_samples: int, n_variants: int, rows: int, eighth: int) -> ChunkLayout:
-    """Chunks of an eighth of the variants; inside shards of `rows` where they would be too many, or very wide."""
+def _rows_of_objects(n_samples: int, n_variants: int, rows: int) -> int:
+    """Variants of an object: as many times `rows` as leave at most ``max-objects``, up to 2 GB of dosages."""
+    wanted = -(-n_variants // (rows * config.get("max-objects")))
+    return int(rows * min(wanted, max(1, _MOST_DOSAGE_BYTES // (2 * n_samples * rows))))
+
+
+def _with_shards(packed: ChunkLayout, rows: int, each: int) -> ChunkLayout:
+    """The layout of the calls beside dosages: chunks of `rows` variants, in objects of `each`."""
+    chunks = (rows, *packed.chunks[1:])
+    if packed.shards is None:
+        return ChunkLayout(chunks, (each, *chunks[1:]) if each > rows else None)
+    return ChunkLayout(chunks, (each, *packed.shards[1:]))
+
+
+def _dosage_layout(n_samples: int, n_variants: int, eighth: int, each: int, *, in_shards: bool) -> ChunkLayout:
+    """Chunks of `eighth` variants; inside shards of `each` if told so, where they would be too many, or very wide."""
     wide, limit = config.get("wide-samples"), config.get("max-objects")
     if n_samples > wide:
-        return ChunkLayout((eighth, wide), (rows, -(-n_samples // wide) * wide))
-    if -(-n_variants // eighth) > limit:
-        return ChunkLayout((eighth, n_samples), (rows, n_samples))
+        return ChunkLayout((eighth, wide), (each, -(-n_samples // wide) * wide))
+    if in_shards or -(-n_variants // eighth) > limit:
+        return ChunkLayout((eighth, n_samples), (each, n_samples))
     return ChunkLayout((eighth, n_samples))
+
+
+def reading_rows(group: zarr.Group) -> int:
+    """Variants of a genotype store to read at a time: an object, or whole chunks of one that holds many dosages."""
+    calls, dosage = group.get("call_genotype_packed"), group.get("call_dosage")
+    stored = dosage if calls is None else calls
+    assert isinstance(stored, zarr.Array)
+    each, rows = (stored.shards or stored.chunks)[0], stored.chunks[0]
+    if dosage is None:
+        return each
+    return min(each, max(rows, _DOSAGE_BYTES // (2 * dosage.shape[1]) // rows * rows))  # type: ignore[union-attr]

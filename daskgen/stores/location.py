@@ -7,6 +7,7 @@ create a file only if there is none, rename, remove what an interrupted write le
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import posixpath
 import shutil
@@ -18,7 +19,7 @@ from typing import Any
 import fsspec
 from zarr.storage import FsspecStore, LocalStore
 
-__all__ = ["Location", "StoreLike"]
+__all__ = ["Location", "NewFile", "StoreLike"]
 
 StoreLike = str | os.PathLike[str]
 
@@ -100,21 +101,19 @@ class Location:
         filesystem, path = self._filesystem()
         return bytes(filesystem.cat_file(path))
 
-    def write_bytes(self, content: bytes) -> None:
+    def write_bytes(self, content: bytes | memoryview) -> None:
         """Write the file so that a reader sees the old or the new content, never a part of it."""
-        if self.local:
-            temporary = f"{self.url}.{os.getpid()}.partial"
-            os.makedirs(os.path.dirname(self.url), exist_ok=True)
-            try:
-                Path(temporary).write_bytes(content)
-                os.replace(temporary, self.url)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    os.unlink(temporary)
-                raise
-            return
-        filesystem, path = self._filesystem()
-        filesystem.pipe_file(path, content)
+        file = self.new_file()
+        try:
+            file.write(content)
+            file.finish()
+        except BaseException:
+            file.discard()
+            raise
+
+    def new_file(self) -> NewFile:
+        """A file that is written piece by piece and lies here when it is finished."""
+        return NewFile(self)
 
     def copy_file_to(self, other: Location) -> None:
         """Copy this file to `other`, whole or not at all; FileNotFoundError if there is none."""
@@ -201,3 +200,44 @@ class Location:
 
     def __str__(self) -> str:
         return self.url
+
+
+class NewFile:
+    """A file that is being written: a reader sees the old content of its place until `finish`, then the new one.
+
+    On object stores, which take a file in one piece, what is written is kept until then.
+    """
+
+    def __init__(self, place: Location):
+        self._place = place
+        self._parts: list[bytes] = []
+        self._temporary = f"{place.url}.{os.getpid()}.partial"
+        self._file: io.FileIO | None = None
+        if place.local:
+            os.makedirs(os.path.dirname(place.url), exist_ok=True)
+            self._file = open(self._temporary, "wb", buffering=0)  # noqa: SIM115
+
+    def write(self, content: bytes | memoryview) -> None:
+        """Append some bytes."""
+        if self._file is None:
+            self._parts.append(bytes(content))
+            return
+        rest = memoryview(content)
+        while rest:
+            rest = rest[self._file.write(rest) :]
+
+    def finish(self) -> None:
+        """Put the file in its place."""
+        if self._file is None:
+            filesystem, path = self._place._filesystem()
+            filesystem.pipe_file(path, b"".join(self._parts))
+            return
+        self._file.close()
+        os.replace(self._temporary, self._place.url)
+
+    def discard(self) -> None:
+        """Leave nothing behind of a file that was not finished."""
+        if self._file is not None:
+            self._file.close()
+            with contextlib.suppress(OSError):
+                os.unlink(self._temporary)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 import zarr
 from zarr.errors import GroupNotFoundError
 
@@ -15,6 +14,9 @@ from daskgen.stores.location import Location, StoreLike
 from daskgen.stores.quiet import quietly
 from daskgen.stores.run_key import FORMAT
 from daskgen.stores.schema import validate
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["array_table", "open_dataset", "open_group", "read_text", "reopen_array"]
 
@@ -130,6 +132,8 @@ def read_text(group: zarr.Group, name: str) -> np.ndarray:
 
 def open_dataset(path: StoreLike | Location, kind: str | None = None) -> xr.Dataset:
     """The store as a lazy xarray Dataset: every array a Dask array in the chunks of the store."""
+    import xarray as xr  # half a second, which writers and tasks do not need
+
     location = Location.of(path)
     group = open_group(location, kind)
     with quietly():

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from daskgen.stores.layout import ChunkLayout, row_layout
 from daskgen.stores.location import Location, StoreLike
 from daskgen.stores.run_key import RunKey
 from daskgen.stores.writer import ArrayPlan, StoreWriter
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["write_result"]
 

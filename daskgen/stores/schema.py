@@ -234,6 +234,46 @@ GWAS = StoreSchema(
     {"command": "what made it", "arguments": "with what", "model": "the model, where it has a text"},
 )
 
+_PAIR = ("factor_pair",)
+
+SEM_FIT = StoreSchema(
+    "sem_fit",
+    "A structural equation model fitted to a covariance structure.",
+    {
+        "parameter": ArraySpec(_P, "string", "rows of the model: lhs op rhs without blanks"),
+        **{name: ArraySpec(_P, "string", f"{name} of the row") for name in ("lhs", "op", "rhs")},
+        "est": ArraySpec(_P, "float64", "estimates"),
+        "se": ArraySpec(_P, "float64", "standard errors; NaN for fixed parameters"),
+        "est_std": ArraySpec(_P, "float64", "estimates of the fit to the genetic correlations"),
+        "se_std": ArraySpec(_P, "float64", "their standard errors"),
+        "est_std_all": ArraySpec(_P, "float64", "estimates with factors and traits of variance 1"),
+        "p": ArraySpec(_P, "float64", "two-sided p value of est / se"),
+        "constrained_se": ArraySpec(_P, "float64", "standard errors that count ties between parameters"),
+        "chisq": ArraySpec((), "float64", "chi-square of the model"),
+        "df": ArraySpec((), "float64", "its degrees of freedom"),
+        "p_chisq": ArraySpec((), "float64", "its p value; NaN without degrees of freedom"),
+        "aic": ArraySpec((), "float64", "chisq + 2 x free parameters"),
+        "cfi": ArraySpec((), "float64", "comparative fit index; NaN where it was not asked for"),
+        "srmr": ArraySpec((), "float64", "standardised root mean square residual"),
+        "trait": ArraySpec(("trait",), "string", "names of the traits of the model"),
+        "trait_2": ArraySpec(("trait_2",), "string", "the same names"),
+        "implied_cov": ArraySpec(("trait", "trait_2"), "float64", "covariance that the model implies"),
+        "residual_cov": ArraySpec(("trait", "trait_2"), "float64", "S less that"),
+        "q_factor_1": _optional(_PAIR, "string", "a factor"),
+        "q_factor_2": _optional(_PAIR, "string", "a factor that covaries with it"),
+        "q_chisq": _optional(_PAIR, "float64", "misfit of the covariances between their indicators"),
+        "q_df": _optional(_PAIR, "float64", "its degrees of freedom"),
+        "q_p": _optional(_PAIR, "float64", "its p value"),
+    },
+    {
+        "model": "in lavaan's language",
+        "estimation": "DWLS or ML",
+        "npar": "free parameters",
+        "converged": "1, or 0",
+        "warnings": "in words",
+    },
+)
+
 PCA = StoreSchema(
     "pca",
     "Principal components of genotypes.",
@@ -310,34 +350,42 @@ REML = StoreSchema(
 
 _DRAWS = ("chain", "draw")
 
+
+def _of_traits(dim: str, dtype: str, doc: str) -> ArraySpec:
+    """Of samples or variants, with an axis of traits where there are several."""
+    return ArraySpec((dim,), dtype, doc, other_dims=((dim, "trait"),))
+
+
 POSTERIOR = StoreSchema(
     "posterior",
-    "Draws and means of a marker-effect model of one trait.",
+    "Draws and means of a marker-effect model of one trait or several.",
     {
-        "effect_mean": ArraySpec(
-            ("variant",), "float64", "posterior mean of the effect of a copy of the counted allele"
-        ),
-        "effect_sd": ArraySpec(("variant",), "float64", "its posterior standard deviation"),
-        "pip": ArraySpec(("variant",), "float64", "share of the draws in which the effect is not 0"),
+        "effect_mean": _of_traits("variant", "float64", "posterior mean of the effect of a copy of the counted allele"),
+        "effect_sd": _of_traits("variant", "float64", "its posterior standard deviation"),
+        "pip": _of_traits("variant", "float64", "share of the draws in which the effect is not 0"),
         "effect_centre": ArraySpec(("variant",), "float64", "mean number of counted alleles in the training samples"),
         "sample_id": ArraySpec(("sample",), "string", "of every sample of the genotypes"),
-        "breeding_value": ArraySpec(("sample",), "float64", "posterior mean"),
-        "pev": ArraySpec(("sample",), "float64", "posterior variance of the breeding value"),
-        "reliability": ArraySpec(("sample",), "float64", "1 - pev / genetic variance"),
-        "phenotyped": ArraySpec(("sample",), "int8", "1 where the sample had a record"),
+        "breeding_value": _of_traits("sample", "float64", "posterior mean"),
+        "pev": _of_traits("sample", "float64", "posterior variance of the breeding value"),
+        "reliability": _of_traits("sample", "float64", "1 - pev / genetic variance"),
+        "phenotyped": _of_traits("sample", "int8", "1 where the sample had a record"),
         "quantity": ArraySpec(("quantity",), "string", "names of what is traced"),
         "trace": ArraySpec((*_DRAWS, "quantity"), "float64", "variances, proportions and heritability of every draw"),
         "location": ArraySpec(("location",), "string", "names of fixed and random effects"),
         "location_draws": ArraySpec((*_DRAWS, "location"), "float64", "their draws"),
         "effect_draw_place": _optional(("pair", "entry"), "int32", "chain and draw of each kept effect"),
         "effect_draw_variant": _optional(("entry",), "int32", "its marker"),
+        "effect_draw_trait": _optional(("entry",), "int8", "its trait, where there are several"),
         "effect_draw_value": _optional(("entry",), "float32", "its value; what is not listed is 0"),
+        "trait": _optional(("trait",), "string", "names of several traits"),
+        "state": _optional(("state",), "string", "traits that a marker may affect, 0 or 1 for each"),
+        "state_probability": _optional(("variant", "state"), "float64", "share of the draws in that state"),
     },
     {"method": "of the prior", "seed": "of the chains", "schedule": "exact, jwas or independent"},
 )
 
 SCHEMAS: Mapping[str, StoreSchema] = {
-    s.kind: s for s in (GENOTYPES, SUMSTATS, LD_SCORES, COVSTRUCT, GWAS, PCA, REML, POSTERIOR)
+    s.kind: s for s in (GENOTYPES, SUMSTATS, LD_SCORES, COVSTRUCT, GWAS, SEM_FIT, PCA, REML, POSTERIOR)
 }
 
 

@@ -20,9 +20,10 @@ import numpy as np
 import zarr
 
 from daskgen.errors import InterruptedRunError, StoreError
-from daskgen.stores.checksum import block_checksum, text_checksum
+from daskgen.stores.checksum import SummedBlock, block_checksum, text_checksum
 from daskgen.stores.location import Location
 from daskgen.stores.packed_text import PackedText, write_packed
+from daskgen.stores.units import write_block
 
 __all__ = ["MARKS", "Grid", "StageTarget"]
 
@@ -157,10 +158,11 @@ class StageTarget:
         """Dimension -> rows of group `index`."""
         return self.grid.ranges(index)
 
-    def write(self, index: int, blocks: Mapping[str, np.ndarray | PackedText]) -> None:
+    def write(self, index: int, blocks: Mapping[str, np.ndarray | SummedBlock | PackedText]) -> None:
         """Write group `index`: every array of the stage, whole chunks, then the mark.
 
-        blocks: array -> its block; large columns of text are written faster as `PackedText`, to the same bytes.
+        blocks: array -> its block; large columns of text are written faster as `PackedText`, to the same bytes, and
+        a `SummedBlock` has its checksum with it.
         Raises StoreError for a wrong set of arrays, shape or type (nothing is written then), and
         InterruptedRunError where the disk is full; the store stays resumable.
         """
@@ -171,12 +173,14 @@ class StageTarget:
                 found=", ".join(sorted(blocks)),
                 expected=", ".join(self.grid.dims),
             )
-        location = Location(self.url)
+        location, known = Location(self.url), {}
         ready: list[tuple[zarr.Array, tuple[slice, ...], np.ndarray | PackedText, list[str] | None]] = []
         for name in self.grid.dims:
             array = _array(location, self.store_id, name)
             region = self.grid.region(name, index)
             given = blocks[name]
+            if isinstance(given, SummedBlock):
+                given, known[name] = given
             if isinstance(given, PackedText):
                 _check_packed(name, given, region, array)
                 ready.append((array, region, given, None))
@@ -184,14 +188,16 @@ class StageTarget:
                 ready.append((array, region, *checked_block(name, np.asarray(given), region, array)))
         with self.room(index):
             sums = []
-            for array, region, block, texts in ready:
+            for name, (array, region, block, texts) in zip(self.grid.dims, ready, strict=True):
                 if isinstance(block, PackedText):
                     write_packed(location, array, region, block)
                     sums.append(block.checksum())
                     continue
-                for part, rows in _by_unit(region, write_unit(array)):
-                    array[part] = block[rows]
-                sums.append(block_checksum(block) if texts is None else text_checksum(texts))
+                write_block(location, array, region, block)
+                if name in known:
+                    sums.append(known[name])
+                else:
+                    sums.append(block_checksum(block) if texts is None else text_checksum(texts))
             self.mark(index, np.array(sums, dtype=np.int64))
 
     @contextmanager
@@ -210,29 +216,20 @@ class StageTarget:
 
     def mark(self, index: int, sums: np.ndarray) -> None:
         """Say that group `index` is written: `sums` int64 (arrays,), the CRC-32C of each block."""
-        _array(Location(self.url), self.store_id, f"{MARKS}/{self.stage}")[index, :] = sums
+        part = (slice(index, index + 1), slice(0, len(sums)))
+        write_block(Location(self.url), self.array(f"{MARKS}/{self.stage}"), part, sums.reshape(1, -1))
 
-    def read(self, index: int) -> dict[str, np.ndarray]:
-        """The blocks of group `index` as they are in the store."""
-        location = Location(self.url)
-        return {
-            name: np.asarray(_array(location, self.store_id, name)[self.grid.region(name, index)])
-            for name in self.grid.dims
-        }
+    def array(self, name: str) -> zarr.Array:
+        """An array of the store, opened for writing once per process."""
+        return _array(Location(self.url), self.store_id, name)
 
-
-def _by_unit(region: tuple[slice, ...], unit: tuple[int, ...]) -> Iterator[tuple[tuple[slice, ...], Any]]:
-    """The region cut along its first axis into write units: (part, its rows in the block).
-
-    Zarr writes the memory it is given where it is one whole chunk, and copies it chunk by chunk where it is several.
-    """
-    if not region:
-        yield region, ...
-        return
-    first, step = region[0], unit[0]
-    for start in range(first.start, first.stop, step):
-        stop = min(start + step, first.stop)
-        yield (slice(start, stop), *region[1:]), slice(start - first.start, stop - first.start)
+    def read(self, index: int, rows: slice | None = None) -> dict[str, np.ndarray]:
+        """The blocks of group `index` as they are in the store; of each only these rows, if they are given."""
+        found = {}
+        for name in self.grid.dims:
+            first, *others = self.grid.region(name, index)
+            found[name] = np.asarray(self.array(name)[(first if rows is None else rows, *others)])
+        return found
 
 
 def _array(location: Location, store_id: str, name: str) -> zarr.Array:

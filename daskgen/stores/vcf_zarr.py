@@ -9,7 +9,7 @@ import functools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -72,7 +72,7 @@ def text(array: zarr.Array[Any], start: int, stop: int) -> np.ndarray:
 # -- writing -------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class VcfZarrArray:
-    """An array of a VCF Zarr group that is going to be written. dtype: of NumPy, or "string"."""
+    """An array of a VCF Zarr group that is going to be written. dtype: of NumPy, or "string"; attrs: further ones."""
 
     name: str
     shape: tuple[int, ...]
@@ -80,6 +80,7 @@ class VcfZarrArray:
     dims: tuple[str, ...]
     dtype: Any
     description: str
+    attrs: Mapping[str, Any] = field(default_factory=dict)
 
 
 @contextmanager
@@ -110,7 +111,7 @@ def new_vcf_zarr(
                 compressors=Blosc(cname="zstd", clevel=1, shuffle=Blosc.BITSHUFFLE if bits else Blosc.SHUFFLE),
                 # xarray takes a fill value of format 2 for missing data, and makes floats of whole numbers to mask it.
                 fill_value=None,
-                attributes={"_ARRAY_DIMENSIONS": list(array.dims), "description": array.description},
+                attributes={"_ARRAY_DIMENSIONS": list(array.dims), "description": array.description, **array.attrs},
             )
         yield beside
         with quietly():

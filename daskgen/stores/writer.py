@@ -20,7 +20,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 import zarr
@@ -167,7 +167,7 @@ class StoreWriter:
         self.already_complete = False
 
     # -- life ----------------------------------------------------------------------------------------------
-    def __enter__(self) -> StoreWriter:
+    def __enter__(self) -> Self:
         if self._force and self._resume:
             raise UsageError("force and resume exclude each other.", do="choose one")
         self._lock.acquire()
@@ -338,11 +338,15 @@ class StoreWriter:
             )
         store = self.location.zarr_store(read_only=False)
         self.group.attrs["provenance"] = self.provenance
+        self.before_consolidation()
         with quietly():
             zarr.consolidate_metadata(store)
         # Opened normally: a handle that ignores consolidated metadata would drop it when it writes an attribute.
         zarr.open_group(store, mode="r+").attrs["complete"] = True
         return self._swap()
+
+    def before_consolidation(self) -> None:
+        """For stores that are more than their arrays: called once all of those are there."""
 
     def _swap(self) -> Location:
         forget_handles(self.location)

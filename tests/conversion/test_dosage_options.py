@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import dask
 import numpy as np
 import pytest
 import xarray as xr
@@ -14,6 +15,8 @@ from conversion.store_size import plan_genotypes
 from daskgen.errors import InputError, UsageError
 from daskgen.passes import Plan
 from daskgen.stores import open_group, verify
+from daskgen.stores.genotype_layout import genotype_layout, reading_rows
+from daskgen.stores.row_parts import GroupParts
 from daskgen.stores.schema import SCHEMAS
 from tests.conversion.bgen_files import Stopped, bgen
 from tests.conversion.cohorts import cohort
@@ -178,3 +181,67 @@ def test_the_arithmetic_of_a_store_that_is_not_there() -> None:
         plan_genotypes(0, 1)
     with pytest.raises(UsageError, match="leave nothing"):
         plan_genotypes(1, 1, hard_calls=False)
+
+
+# -- many variants of many samples ---------------------------------------------------------------------------------
+@pytest.mark.parametrize("n_samples", [50_000, 500_000])
+@pytest.mark.parametrize("options", [{}, {"hard_calls": False}])
+def test_objects_stay_below_twenty_thousand_and_tasks_small(n_samples: int, options: dict) -> None:
+    plan = plan_genotypes(n_samples, 10_000_000, dosages=True, **options)
+    objects = [
+        int(line.split(" in ")[1].split()[0].replace(",", "")) for line in plan.lines() if " objects of " in line
+    ]
+    assert len(objects) == (1 if options else 2)
+    assert max(objects) <= 20_000
+    layout = genotype_layout(n_samples, 10_000_000, 22, has_dosage=True)
+    assert layout.group_bytes + layout.writing_bytes <= 300e6
+    # A smaller chunk is taken at its word, lz4 shards would have to be whole in memory.
+    for other in ({"chunk_mb": 8}, {"compression": "lz4"}):
+        assert genotype_layout(n_samples, 10_000_000, 22, has_dosage=True, **other).group_rows == layout.held_rows
+
+
+@pytest.mark.parametrize("options", [{}, {"hard_calls": False}, {"compression": "zstd"}])
+@pytest.mark.parametrize("wide", [16, 1_000])
+def test_groups_that_are_converted_in_parts_hold_the_same(
+    tmp_path: Path, monkeypatch, options: dict, wide: int
+) -> None:
+    path, _ = bgen(tmp_path / "c.bgen", m=301, n=40)
+    whole = conversion.genotypes(path, tmp_path / "whole.zarr", **options).open()
+    monkeypatch.setattr("daskgen.stores.genotype_layout._DOSAGE_BYTES", 16 * 80)
+    with dask.config.set({"daskgen.max-objects": 7, "daskgen.wide-samples": wide}):
+        plan = conversion.genotypes(path, tmp_path / "parts.zarr", dry_run=True, **options)
+        conversion.genotypes(path, tmp_path / "parts.zarr", **options)
+        group = open_group(tmp_path / "parts.zarr")
+        assert group["call_dosage"].shards[0] == 48
+        assert group["call_dosage"].chunks[0] == 2
+        if "call_genotype_packed" in group:
+            assert (group["call_genotype_packed"].shards[0], group["call_genotype_packed"].chunks[0]) == (48, 16)
+        assert reading_rows(group) == 16
+        assert plan.files_written == sum(1 for file in (tmp_path / "parts.zarr").rglob("*") if file.is_file())
+        check_same(dg.open_store(tmp_path / "parts.zarr"), whole)
+        assert verify(tmp_path / "parts.zarr") == []
+        stats = dg.genotypes.variant_stats(tmp_path / "parts.zarr").variant_allele_frequency.values
+        np.testing.assert_allclose(stats, whole.variant_allele_frequency.values, rtol=1e-5)
+
+
+def test_groups_in_parts_are_resumed(tmp_path: Path, monkeypatch) -> None:
+    path, _ = bgen(tmp_path / "c.bgen", m=301, n=40)
+    monkeypatch.setattr("daskgen.stores.genotype_layout._DOSAGE_BYTES", 16 * 80)
+    with dask.config.set({"daskgen.max-objects": 7}):
+        conversion.genotypes(path, tmp_path / "whole.zarr")
+        finish, finished = GroupParts.finish, []
+
+        def stopped(self) -> None:
+            if len(finished) >= 3:
+                raise Stopped
+            finished.append(finish(self))
+
+        with monkeypatch.context() as patch, pytest.raises(Stopped):
+            patch.setattr(GroupParts, "finish", stopped)
+            conversion.genotypes(path, tmp_path / "c.zarr")
+        assert not [*(tmp_path / "c.zarr").rglob("*.partial")]
+        conversion.genotypes(path, tmp_path / "c.zarr", resume=True)
+    assert verify(tmp_path / "c.zarr") == []
+    for one in (tmp_path / "whole.zarr").rglob("c/**/*"):
+        if one.is_file() and "_chunks" not in one.parts:
+            assert (tmp_path / "c.zarr" / one.relative_to(tmp_path / "whole.zarr")).read_bytes() == one.read_bytes()

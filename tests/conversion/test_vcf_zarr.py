@@ -16,7 +16,7 @@ from conversion.sources import open_source
 from conversion.vcf_zarr import open_zarr
 from daskgen.errors import InputError, StoreError, UsageError
 from daskgen.kernels.dosages import DOSAGE_MISSING, DOSAGE_SCALE
-from daskgen.stores import verify
+from daskgen.stores import open_group, verify
 from tests.conversion.cohorts import cohort, random_copies
 from tests.oracles.plink import packed_codes
 from tests.shared_data import shared
@@ -221,7 +221,13 @@ def test_the_export_holds_what_the_store_holds(tmp_path: Path, chunks, scheduler
     assert dataset.attrs["vcf_zarr_version"] == "0.4"
     assert dataset.call_genotype.dtype == np.int8
     calls = dataset.call_genotype.values
-    np.testing.assert_array_equal(np.where((calls < 0).any(axis=2), -1, calls.sum(axis=2)), made.copies)
+    on_x, male = np.array(made.contig) == "X", np.array(made.sex) == 1
+    haploid = on_x[:, None] & male & (made.copies != 1)
+    np.testing.assert_array_equal(calls[..., 1] == -2, haploid)
+    np.testing.assert_array_equal(calls[..., 0][haploid], np.sign(made.copies)[haploid])
+    np.testing.assert_array_equal(
+        np.where((calls < 0).any(axis=2), -1, calls.sum(axis=2))[~haploid], made.copies[~haploid]
+    )
     np.testing.assert_array_equal(dataset.call_genotype_mask.values, calls < 0)
     assert "call_DS" not in dataset
     assert dataset.variant_id.values.tolist() == list(made.variant_id)
@@ -238,6 +244,48 @@ def test_the_export_holds_what_the_store_holds(tmp_path: Path, chunks, scheduler
     first = conversion.genotypes(tmp_path / "c.bed", tmp_path / "first.zarr").open()
     for name in first.variables:
         np.testing.assert_array_equal(again[name].values, first[name].values, err_msg=str(name))
+
+
+@pytest.mark.parametrize("sexes_known", [True, False])
+def test_haploid_calls_have_one_allele_where_sex_and_contig_say_so(tmp_path: Path, sexes_known: bool) -> None:
+    made = cohort(
+        8, 6, contig=["7", "7", "X", "X", "Y", "Y", "MT", "MT"], sex=[1, 2, 1, 2, 0, 1] if sexes_known else [0] * 6
+    )
+    store = conversion.genotypes(made.write_bed(tmp_path / "c"), tmp_path / "c.zarr").path
+    dataset = exported(
+        conversion.export_vcf_zarr(store, tmp_path / "c.vcz", samples_chunk_size=4, contig=["X", "Y", "MT"])
+    )
+    male = np.array(made.sex) == 1
+    one_copy = np.stack([*[male] * 4, *[np.ones(6, bool)] * 2]) if sexes_known else np.zeros((6, 6), bool)
+    if not sexes_known:
+        one_copy[2:] = True
+    copies = made.copies[2:]
+    for calls, n, haploid in zip(
+        dataset.call_genotype.values.reshape(-1, 2).tolist(), copies.ravel(), one_copy.ravel(), strict=True
+    ):
+        if n == -1:
+            assert calls == ([-1, -2] if haploid else [-1, -1])
+        elif haploid and n != 1:
+            assert calls == [n // 2, -2]
+        else:
+            assert calls == [[0, 0], [0, 1], [1, 1]][n]
+    equal = exported(conversion.export_vcf_zarr(store, tmp_path / "e.vcz", haploid_calls="homozygous"))
+    assert (equal.call_genotype.values != -2).all()
+    for path in ("c.vcz", "e.vcz"):
+        again = conversion.genotypes(tmp_path / path, tmp_path / "again.zarr", force=True, contig=["X", "Y", "MT"])
+        np.testing.assert_array_equal(packed_codes(open_group(again.path)["call_genotype_packed"][...], 6), copies)
+    with pytest.raises(UsageError, match="haploid_calls"):
+        conversion.export_vcf_zarr(store, tmp_path / "x.vcz", haploid_calls="diploid")
+
+
+def test_dosages_of_haploid_calls_come_back_as_they_were(tmp_path: Path) -> None:
+    (tmp_path / "c.vcf").write_text(header(3) + "X\t1\tv\tA\tC\t.\t.\t.\tGT:DS\t1:0.97\t0/1:1.1\t.:0.4\n")
+    (tmp_path / "c.fam").write_text("".join(f"F I{i} 0 0 {sex} -9\n" for i, sex in enumerate((1, 2, 1))))
+    first = conversion.genotypes(tmp_path / "c.vcf", tmp_path / "c.zarr", sample_file=tmp_path / "c.fam")
+    path = conversion.export_vcf_zarr(first, tmp_path / "c.vcz")
+    np.testing.assert_array_equal(exported(path).call_genotype.values, [[[1, -2], [0, 1], [-1, -2]]])
+    again = conversion.genotypes(path, tmp_path / "again.zarr")
+    np.testing.assert_array_equal(again.open().call_dosage.values, first.open().call_dosage.values)
 
 
 def test_dosages_scores_and_selections_are_exported(tmp_path: Path) -> None:

@@ -1,0 +1,251 @@
+"""Rows of the matrices of an AnnData store, read block by block.
+
+Chunks of a sparse matrix are cut by stored values, not by rows, so a block of rows begins and ends inside chunks. A
+reader keeps what it has decoded beyond the end of a block: reading one block after the other decodes every chunk once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import zarr
+
+from daskgen.errors import StoreError
+from daskgen.kernels.csr_rows import OUT_OF_RANGE, UNSORTED, column_order
+from daskgen.stores.decoding import chunk_decoder
+from daskgen.stores.location import Location
+
+__all__ = [
+    "CellRows",
+    "CsrBlock",
+    "MatrixInfo",
+    "RowReader",
+    "SequentialValues",
+    "checked_indptr",
+    "csr_of_dense",
+    "row_cuts",
+    "tidy",
+]
+
+_MOST_ROWS = 1 << 18
+"""Rows of a block at most: empty droplets have no values that would end a block."""
+
+
+@dataclass(frozen=True)
+class MatrixInfo:
+    """A matrix of cells x genes as it lies on disk.
+
+    element: its path ("X", "layers/counts"); layout: "csr" or "dense"; dtype: of its values; nnz: stored values (None
+    where dense); chunk: values of a chunk where sparse, rows of a chunk where dense; tidy: True where daskgen wrote it
+    without explicit zeros, each row's genes ascending; False where that has to be looked at.
+    """
+
+    element: str
+    layout: str
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+    nnz: int | None
+    chunk: int
+    tidy: bool
+
+
+@dataclass(frozen=True, eq=False)
+class CsrBlock:
+    """Consecutive rows. data (values,) of the stored or the wanted type; indices int32 (values,), ascending within a
+    row; indptr int64 (rows + 1,), from 0; start: number of the first row. No explicit zeros."""
+
+    data: npt.NDArray[Any]
+    indices: npt.NDArray[np.int32]
+    indptr: npt.NDArray[np.int64]
+    n_genes: int
+    start: int
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.indptr) - 1
+
+
+def row_cuts(indptr: npt.NDArray[np.int64], step: int) -> list[tuple[int, int]]:
+    """Ranges of rows that cover all rows; each begins with the first row that begins at or after a multiple of `step`
+    values, so that a block begins near the beginning of a chunk."""
+    n_rows, n_values = len(indptr) - 1, int(indptr[-1])
+    if n_rows == 0:
+        return []
+    starts = np.searchsorted(indptr[:-1], np.arange(step, n_values, step, dtype=np.int64), side="left")
+    cuts = np.unique(np.concatenate([[0], starts, np.arange(0, n_rows, _MOST_ROWS), [n_rows]]))
+    return [(int(a), int(b)) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+
+
+@dataclass(frozen=True, eq=False)
+class CellRows:
+    """A matrix of a store for tasks: picklable, opened anew by each reader. indptr: int64 (rows + 1,); None: dense."""
+
+    url: str
+    info: MatrixInfo
+    indptr: npt.NDArray[np.int64] | None
+
+    @property
+    def n_rows(self) -> int:
+        return self.info.shape[0]
+
+    @property
+    def n_genes(self) -> int:
+        return self.info.shape[1]
+
+    @property
+    def n_values(self) -> int:
+        """Stored values; cells x genes where dense."""
+        return self.n_rows * self.n_genes if self.info.nnz is None else self.info.nnz
+
+    @property
+    def nbytes(self) -> int:
+        """What the runner of passes goes by when it sends arguments to workers."""
+        return 0 if self.indptr is None else int(self.indptr.nbytes)
+
+    def blocks(self, values: int = 1 << 22) -> list[tuple[int, int]]:
+        """Ranges (start, stop) that cover all rows, of about `values` stored values (of cells x genes where dense)."""
+        n_rows, n_genes = self.info.shape
+        if self.indptr is not None:
+            return row_cuts(self.indptr, max(1, round(values / self.info.chunk)) * self.info.chunk)
+        step = self.info.chunk * max(1, values // max(1, self.info.chunk * n_genes))
+        return [(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]
+
+    def reader(self) -> RowReader:
+        """A reader, for one thread. StoreError where the store is not there (on this machine)."""
+        return RowReader(self)
+
+
+class SequentialValues:
+    """Slices of a one-dimensional array of Zarr or HDF5; a slice that begins where the last ended decodes nothing
+    twice. location: of the array's store, where it is one of Zarr."""
+
+    def __init__(self, array: Any, location: Location | None = None):
+        self._array = array
+        self._n = int(array.shape[0])
+        self._chunk = int(array.chunks[0]) if array.chunks else 1 << 16
+        self._decode = None if location is None else chunk_decoder(location, array)
+        self._held = np.empty(0, array.dtype)
+        self._held_start = 0
+
+    def read(self, start: int, stop: int) -> npt.NDArray[Any]:
+        """Values `start` to `stop` - 1."""
+        out = np.empty(stop - start, self._array.dtype)
+        offset = start - self._held_start
+        n_held = min(len(self._held) - offset, stop - start) if offset >= 0 else 0
+        first = start + max(0, n_held)
+        out[: first - start] = self._held[offset : offset + first - start] if n_held > 0 else 0
+        if first >= stop:
+            return out
+        if self._decode is None:
+            end = min(-(-stop // self._chunk) * self._chunk, self._n)
+            fresh = np.asarray(self._array[first:end])
+            out[first - start :] = fresh[: stop - first]
+            self._held, self._held_start = fresh[stop - first :].copy(), stop
+            return out
+        for number in range(first // self._chunk, -(-stop // self._chunk)):
+            begin, end = number * self._chunk, (number + 1) * self._chunk
+            if first <= begin and end <= stop:
+                self._decode(number, out[begin - start : end - start])
+                continue
+            whole = np.empty(self._chunk, out.dtype)
+            self._decode(number, whole)
+            a, b = max(first, begin), min(stop, end)
+            out[a - start : b - start] = whole[a - begin : b - begin]
+            self._held, self._held_start = whole[b - begin :], b
+        return out
+
+
+class RowReader:
+    """Reads blocks of rows; see `CellRows.reader`."""
+
+    def __init__(self, rows: CellRows):
+        self._rows = rows
+        group = zarr.open_group(Location(rows.url).zarr_store(read_only=True), mode="r", use_consolidated=False)
+        node, location = group[rows.info.element], Location(rows.url)
+        if rows.info.layout == "csr":
+            assert isinstance(node, zarr.Group)
+            self._data = SequentialValues(node["data"], location)
+            self._indices = SequentialValues(node["indices"], location)
+        else:
+            self._dense = node
+
+    def read(self, start: int, stop: int, dtype: Any = None) -> CsrBlock:
+        """Rows `start` to `stop` - 1. dtype: of the values; None: as stored."""
+        info, indptr = self._rows.info, self._rows.indptr
+        if indptr is not None:
+            first, last = int(indptr[start]), int(indptr[stop])
+            data = self._data.read(first, last)
+            indices = self._indices.read(first, last).astype(np.int32, copy=False)
+            block = CsrBlock(data, indices, indptr[start : stop + 1] - first, info.shape[1], start)
+            if not info.tidy:
+                block = tidy(block, info.element)
+        else:
+            block = csr_of_dense(np.asarray(self._dense[start:stop]), start)
+        if dtype is None or block.data.dtype == dtype:
+            return block
+        return CsrBlock(block.data.astype(dtype), block.indices, block.indptr, block.n_genes, block.start)
+
+    def values(self, start: int, stop: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """Stored values `start` to `stop` - 1 of a sparse matrix and their columns, as they lie on disk."""
+        return self._data.read(start, stop), self._indices.read(start, stop)
+
+
+def csr_of_dense(block: npt.NDArray[Any], start: int) -> CsrBlock:
+    """The values of a dense block (rows, genes) that are not zero. NaN counts as a value."""
+    present = block != 0
+    indptr = np.zeros(len(block) + 1, np.int64)
+    np.cumsum(present.sum(axis=1), out=indptr[1:])
+    return CsrBlock(block[present], np.nonzero(present)[1].astype(np.int32), indptr, block.shape[1], start)
+
+
+def tidy(block: CsrBlock, name: str) -> CsrBlock:
+    """The block without explicit zeros, duplicates added up, columns ascending; itself where it is so already.
+
+    StoreError, which names the matrix, for columns that it does not have.
+    """
+    order = column_order(block.indices, block.indptr, block.n_genes)
+    if order == OUT_OF_RANGE:
+        raise StoreError(
+            f"{name}: column indices are out of range.",
+            found=f"{int(block.indices.min())} to {int(block.indices.max())} in rows {block.start} to "
+            f"{block.start + block.n_rows - 1}",
+            expected=f"0 to {block.n_genes - 1}",
+        )
+    data, indices, indptr = block.data, block.indices, block.indptr
+    if order == UNSORTED:
+        rows = np.repeat(np.arange(block.n_rows), np.diff(indptr))
+        place = np.argsort(rows * block.n_genes + indices, kind="stable")
+        keys = (rows * block.n_genes + indices)[place]
+        firsts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
+        # Sums of small integers may not fit the type of the summands.
+        wide = data.dtype if data.dtype.kind == "f" else np.dtype(np.int64)
+        data = np.add.reduceat(data[place].astype(wide, copy=False), firsts)
+        indices = indices[place][firsts]
+        indptr = np.searchsorted(rows[place][firsts], np.arange(block.n_rows + 1)).astype(np.int64)
+    if np.count_nonzero(data) != len(data):
+        present = data != 0
+        before = np.concatenate([[0], np.cumsum(present)])
+        data, indices, indptr = data[present], indices[present], before[indptr].astype(np.int64)
+    if indices is block.indices:
+        return block
+    return CsrBlock(data, indices, indptr, block.n_genes, block.start)
+
+
+def checked_indptr(indptr: np.ndarray, info: MatrixInfo) -> npt.NDArray[np.int64]:
+    """`indptr` as int64 from 0, or StoreError: a matrix whose parts don't fit would be read as another one."""
+    wide = indptr.astype(np.int64)
+    if len(wide) != info.shape[0] + 1:
+        raise StoreError(
+            f"{info.element}/indptr has the wrong length.", found=len(wide), expected=f"{info.shape[0] + 1} (cells + 1)"
+        )
+    if len(wide) and (wide[0] != 0 or wide[-1] != info.nnz or (np.diff(wide) < 0).any()):
+        overflow = " (32-bit numbers that overflowed?)" if indptr.dtype.itemsize == 4 and (wide < 0).any() else ""
+        raise StoreError(
+            f"{info.element}/indptr does not ascend from 0 to the number of values{overflow}.",
+            found=f"{wide[0]} to {wide[-1]}",
+            expected=f"0 to {info.nnz}",
+        )
+    return wide
