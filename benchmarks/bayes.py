@@ -4,11 +4,19 @@
     python -m benchmarks.bayes --smoke
 
 Sweep: BayesC with 95 % of the effects zero, one chain, in 1e9 genotypes per second of wall time, on one thread and on
-all of them. The floor is the bare sum of code times vector over the same rows and tiles on one thread, which every
-sweep has to do once for each marker. Genotypes are 512 simulated rows, repeated.
+all of them, and four chains together on one thread (genotypes times chains). The floor is the bare sum of code times
+vector over the same rows and tiles on one thread, which every sweep has to do once for each marker. Genotypes are 512
+simulated rows, repeated. A peer of one line of NumPy per marker (float32 genotypes, one dot product and one update)
+runs a few hundred markers.
+
+Large: N = 50,000 with P = 100,000 and 200,000 in a store: Gram set-up, time per sweep, and peak memory of a process of
+its own, with all of it in memory and with a limit below the packed size. The line through the two is extended to two
+million markers, assuming that genotypes are in memory, or read at the speed measured, and the share of effects that are
+zero stays at 95 %.
 
 Schedules: effective draws (bulk) of the heritability and of the residual variance per CPU second, exact against the
-schedule of JWAS, on a simulated cohort of the same number of passes over the data.
+schedule of JWAS with the same number of passes over the data: on a simulated cohort, and on those that are named by
+--cohort NAME=STORE,PHENOTYPES,COLUMN. BGLR needs R and is not measured.
 """
 
 from __future__ import annotations
@@ -17,28 +25,41 @@ import argparse
 import json
 import platform
 import resource
+import subprocess
+import sys
+import tempfile
 import time
 from pathlib import Path
 
 import numba
 import numpy as np
+import pandas as pd
 
+import daskgen as dg
 from daskgen import bayes, limits
-from daskgen.bayes.blocks import automatic_size, gram_matrices, make_blocks
+from daskgen.bayes.blocks import automatic_size, make_blocks, make_markers
 from daskgen.bayes.loading import pack_array
+from daskgen.bayes.matrix import MarkerMatrix
 from daskgen.bayes.methods import marker_prior
 from daskgen.bayes.records import make_design, make_records
 from daskgen.bayes.sampler import Chains, Problem
-from daskgen.kernels.genotype_dots import find_gaps, tile_products
-from daskgen.kernels.gibbs import Markers
+from daskgen.inputs.covariates import Covariates
+from daskgen.kernels.genotype_dots import code_products, n_tiles
+from daskgen.kernels.limbs import LIMBS, ROWS, TILE, cut_tile
 
 
 @numba.njit(nogil=True)
-def _floor(packed, planes, shift, missing, gap_start, gap_place, total, out):
-    tiles = out.shape[0]
-    for start in range(0, packed.shape[0], out.shape[1]):
-        stop = min(start + out.shape[1], packed.shape[0])
-        tile_products(packed, start, stop, 0, tiles, planes, shift, missing, gap_start, gap_place, total, out)
+def _floor(packed, planes, shift, missing, gap_start, gap_place, limbs, unit, total, sums, out):
+    tiles, size = out.shape[0], out.shape[2]
+    for tile in range(tiles):
+        last = min((tile + 1) * TILE, planes.shape[2])
+        unit[0, tile], total[0, tile] = cut_tile(planes[0], tile * TILE, last, limbs[0, tile])
+    for start in range(0, packed.shape[0], size):
+        stop = min(start + size, packed.shape[0])
+        code_products(
+            packed[start:stop], shift[start:stop], missing[start:stop], gap_start[start * tiles :], gap_place, 0, 0,
+            tiles, planes, limbs, unit, total, sums, out,
+        )  # fmt: skip
 
 
 def problem_of(n, p, missing, seed=0):
@@ -52,16 +73,13 @@ def problem_of(n, p, missing, seed=0):
     mean = np.where(called, codes, 0).sum(axis=0) / called.sum(axis=0)
     packed = np.ascontiguousarray(np.tile(few, (-(-p // 512), 1))[:p])
     shift, zero = np.resize(mean, p), np.zeros(p)
-    design = make_design({}, [], np.ones(n, bool), intercept=True)
-    records = make_records(y, None, design)
+    design = make_design(Covariates.none(n), [], np.ones(n, bool), intercept=True)
+    records = make_records(y, None, design, np.arange(n), n)
     blocks = make_blocks("auto", np.array([0, p]), n)
     started = time.perf_counter()
-    gram, diagonal = gram_matrices(packed, blocks, shift, zero, records.w, limits.cores())
+    matrix = MarkerMatrix(packed, np.zeros((0, 0), np.uint16), shift, zero, n)
+    markers = make_markers(matrix, blocks, records.w, limits.cores())
     gram_seconds = time.perf_counter() - started
-    markers = Markers(
-        packed, shift, zero, *find_gaps(packed, n), diagonal, blocks.start, blocks.owner, blocks.repeats, gram,
-        blocks.offset,
-    )  # fmt: skip
     variance = float(y.var())
     prior = marker_prior(
         "BayesC", genetic_variance=variance / 2, heterozygosity=shift * (1 - shift / 2), pi=0.95, estimate_pi=False
@@ -75,22 +93,27 @@ def problem_of(n, p, missing, seed=0):
 def floor_seconds(problem):
     """Seconds of the bare products of one sweep on one thread."""
     markers = problem.markers
-    tiles = max(1, -(-markers.packed.shape[1] // 512))
-    planes = problem.records.y.copy()
-    out, total = np.empty((tiles, 256)), np.empty(tiles)
-    arguments = (markers.packed, planes, markers.shift, markers.missing, markers.gap_start, markers.gap_place)
-    _floor(*arguments, total, out)
+    tiles = n_tiles(markers.packed.shape[1])
+    planes = problem.records.y.copy()[None]
+    work = (
+        np.zeros((1, tiles, LIMBS, 4, TILE), np.int16),
+        *(np.zeros((1, tiles)) for _ in range(2)),
+        np.zeros(ROWS * LIMBS, np.int32),
+    )
+    out = np.empty((tiles, 1, 256))
+    arguments = (markers.packed, planes, markers.shift, markers.missing, markers.gap_start, markers.gap_place, *work)
+    _floor(*arguments, out)
     best = np.inf
     for _ in range(3):
         started = time.perf_counter()
-        _floor(*arguments, total, out)
+        _floor(*arguments, out)
         best = min(best, time.perf_counter() - started)
     return best
 
 
-def sweep_seconds(problem, threads, repeat=3):
-    """(wall seconds, CPU seconds) of one iteration of one chain, the best of some runs."""
-    chains = Chains.start(problem, 1, 1, seed=1)
+def sweep_seconds(problem, threads, repeat=3, n_chains=1):
+    """(wall seconds, CPU seconds) of one iteration of the chains together, the best of some runs."""
+    chains = Chains.start(problem, n_chains, 1, seed=1)
     iterations = int(max(2, 4e9 // (problem.n_samples * problem.n_markers)))
     chains.advance(3, 10**9, 1, threads, keep_effects=False)
     best = (np.inf, np.inf)
@@ -101,21 +124,41 @@ def sweep_seconds(problem, threads, repeat=3):
     return best
 
 
-def schedules(n, p, length):
-    """Effective draws per CPU second of the exact schedule and of JWAS's, the same number of passes."""
+def peer_rate(n, p=256):
+    """1e9 genotypes per second of a single-site sweep in NumPy: float32 genotypes, a product and a rare update each."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((p, n), np.float32)
+    r, drawn = rng.standard_normal(n).astype(np.float32), rng.random(p) < 0.05
+    best = np.inf
+    for _ in range(3):
+        started = time.process_time()
+        for j in range(p):
+            change = 1e-3 * float(x[j] @ r)
+            if drawn[j]:
+                r -= np.float32(change) * x[j]
+        best = min(best, time.process_time() - started)
+    return n * p / best / 1e9
+
+
+def simulated(n, p):
+    """Codes int8 (n, p) and a phenotype of heritability 0.5 with 5 % causal markers."""
     rng = np.random.default_rng(3)
     codes = rng.binomial(2, rng.uniform(0.1, 0.5, (1, p)), (n, p)).astype(np.int8)
     effects = np.where(rng.random(p) < 0.05, rng.standard_normal(p), 0)
     genetic = (codes - codes.mean(axis=0)) @ effects
-    y = genetic + rng.standard_normal(n) * genetic.std()
+    return codes, genetic + rng.standard_normal(n) * genetic.std()
+
+
+def schedules(genotypes, phenotypes, n, length, **options):
+    """Effective draws per CPU second of the exact schedule and of JWAS's, the same number of passes."""
     found = {}
     size = automatic_size(n)
-    for name, options in (
+    for name, own in (
         ("exact", {"chain_length": length, "burn_in": length // 5}),
         ("jwas", {"chain_length": length * size, "burn_in": length // 5, "schedule": "jwas", "blocks": size}),
     ):
         cpu = time.process_time()
-        posterior = bayes.fit(codes, y, pi=0.95, chains=2, keep_effects=False, seed=1, **options)
+        posterior = bayes.fit(genotypes, phenotypes, pi=0.95, chains=2, keep_effects=False, seed=1, **own, **options)
         cpu = time.process_time() - cpu
         table = posterior.diagnostics()
         found[name] = {
@@ -128,15 +171,77 @@ def schedules(n, p, length):
     return found
 
 
+def large_child(store, memory_limit):
+    """Set-up and sweep of one chain on a store, in this process: prints seconds and the peak of memory as JSON."""
+    ids = [str(i) for i in dg.open_store(store)["sample_id"].values]
+    table = pd.DataFrame({"y": np.random.default_rng(1).standard_normal(len(ids))}, index=ids)
+    seconds = {}
+    for length in (8, 16):
+        started = time.perf_counter()
+        bayes.fit(
+            store, table, pi=0.95, estimate_pi=False, chains=1, chain_length=length, burn_in=0, keep_effects=False,
+            memory_limit=memory_limit or None,
+        )  # fmt: skip
+        seconds[length] = time.perf_counter() - started
+    sweep = (seconds[16] - seconds[8]) / 8
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({"set_up_s": seconds[8] - 8 * sweep, "sweep_s": sweep, "peak_bytes": peak}))
+
+
+def large(folder, n, sizes):
+    """Set-up, sweep and memory of large cohorts, in memory and with half the packed size allowed; and the line."""
+    rows = []
+    for p in sizes:
+        store = str(Path(folder) / f"large{p}.zarr")
+        dg.simulate.genotypes(store, n_samples=n, n_variants=p, seed=1)
+        packed = p * -(-n // 4)
+        for limit in (0, 600_000_000 + packed // 2):
+            command = [sys.executable, "-m", "benchmarks.bayes", "--large-child", store, str(limit)]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            child = json.loads(done.stdout.splitlines()[-1])
+            block = automatic_size(n)
+            rows.append(
+                {
+                    "n": n,
+                    "p": p,
+                    "memory_limit_mb": round(limit / 1e6),
+                    "packed_mb": round(packed / 1e6),
+                    "set_up_s": round(child["set_up_s"], 1),
+                    "sweep_s": round(child["sweep_s"], 2),
+                    "sweep_g_per_s": round(n * p / 1e9 / child["sweep_s"], 2),
+                    "peak_mb": round(child["peak_bytes"] / 1e6),
+                    "bound_mb": round((packed + p * block * 4) / 1e6 + 1_000),
+                }
+            )
+            print(json.dumps(rows[-1]), flush=True)
+    in_memory = [row for row in rows if not row["memory_limit_mb"]]
+    slope, start = np.polyfit([row["p"] for row in in_memory], [row["sweep_s"] for row in in_memory], 1)
+    set_up, set_up_start = np.polyfit([row["p"] for row in in_memory], [row["set_up_s"] for row in in_memory], 1)
+    line = {
+        "p": 2_000_000,
+        "sweep_s": round(float(slope * 2e6 + start), 1),
+        "set_up_s": round(float(set_up * 2e6 + set_up_start), 1),
+        "assumes": f"n = {n}, {round(2e6 * -(-n // 4) / 1e9)} GB of genotypes in memory, 95 % of the effects zero",
+    }
+    return {"measured": rows, "extended": line}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--smoke", action="store_true", help="small sizes, to see that it runs")
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--cohort", action="append", default=[], metavar="NAME=STORE,PHENOTYPES,COLUMN")
+    parser.add_argument("--scratch", type=Path, help="folder for the large stores, 4 GB")
+    parser.add_argument("--large-child", nargs=2, metavar=("STORE", "LIMIT"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.large_child:
+        large_child(arguments.large_child[0], int(arguments.large_child[1]))
+        return
     sizes = [(10_000, 50_000, 0.0), (50_000, 20_000, 0.0), (50_000, 20_000, 0.01)]
-    length, cohort = 1_000, (2_000, 5_000)
+    length, cohorts = 1_000, [(2_000, 5_000), (10_000, 50_000)]
+    large_sizes = (50_000, (100_000, 200_000))
     if arguments.smoke:
-        sizes, length, cohort = [(1_000, 1_024, 0.01)], 60, (200, 128)
+        sizes, length, cohorts, large_sizes = [(1_000, 1_024, 0.01)], 60, [(200, 128)], (500, (512, 1_024))
     cores = limits.cores()
     rows = []
     for n, p, missing in sizes:
@@ -155,6 +260,11 @@ def main():
             "sweep_g_per_cpu_s": round(genotypes / cpu, 2),
             "times_the_floor": round(one / floor, 2),
         }
+        four, _ = sweep_seconds(problem, 1, n_chains=4)
+        row |= {
+            "four_chains_g_per_s": round(4 * genotypes / four, 2),
+            "numpy_peer_g_per_cpu_s": round(peer_rate(n), 2),
+        }
         if cores > 1:
             together, _ = sweep_seconds(problem, cores)
             row |= {
@@ -163,12 +273,21 @@ def main():
             }
         rows.append(row)
         print(json.dumps(row))
+    compared = {f"simulated {n} x {p}": schedules(*simulated(n, p), n, length) for n, p in cohorts}
+    for cohort in arguments.cohort:
+        name, _, rest = cohort.partition("=")
+        store, phenotypes, column = rest.split(",")
+        n = dg.open_store(store)["sample_id"].size
+        compared[name] = schedules(store, phenotypes, n, length, pheno_name=column)
+    with tempfile.TemporaryDirectory(dir=arguments.scratch) as folder:
+        big = large(folder, *large_sizes)
     result = {
         "command": "python -m benchmarks.bayes",
         "machine": f"{platform.machine()}, {cores} cores",
         "numba": numba.__version__,
         "sweeps": rows,
-        "schedules": schedules(*cohort, length),
+        "schedules": compared,
+        "large": big,
         "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3),
     }
     print(json.dumps(result["schedules"]))

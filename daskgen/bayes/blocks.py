@@ -10,10 +10,12 @@ from typing import Literal
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from daskgen.bayes.matrix import MarkerMatrix
 from daskgen.errors import UsageError
-from daskgen.kernels.marker_values import marker_values
+from daskgen.kernels.genotype_dots import n_tiles
+from daskgen.kernels.gibbs_types import Markers
 
-__all__ = ["Blocks", "automatic_size", "gram_matrices", "make_blocks"]
+__all__ = ["Blocks", "automatic_size", "gram_matrices", "make_blocks", "make_markers"]
 
 _TILE = 4_096  # bytes of a row, 16,384 samples, that a product takes at a time
 _EXACT_BYTES = 256_000_000  # Gram matrices up to this size are kept in float64
@@ -107,20 +109,17 @@ def _checked_starts(blocks: Sequence[int], total: int) -> np.ndarray:
 
 
 def gram_matrices(
-    packed: np.ndarray,
-    blocks: Blocks,
-    shift: np.ndarray,
-    missing: np.ndarray,
-    weights: np.ndarray,
-    threads: int,
+    matrix: MarkerMatrix, blocks: Blocks, weights: np.ndarray, threads: int, dtype: np.dtype | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(K = X' W X of every block, one after the other as `Blocks.gram_dtype`, and d = its diagonal, float64 (P,)).
+    """(K = X' W X of every block, one after the other, and d = its diagonal, float64 (P,)).
 
-    packed: uint8 (P, bytes); weights: planes (4, bytes), not negative. float64 products over tiles of 16,384 samples.
+    dtype: of K, `Blocks.gram_dtype` where it is None.
+
+    weights: planes (4, bytes), not negative. float64 products over tiles of 16,384 samples.
     """
-    out = np.empty(int((blocks.sizes**2).sum()), blocks.gram_dtype)
-    diagonal = np.empty(len(packed))
-    offset, width = blocks.offset, packed.shape[1]
+    out = np.empty(int((blocks.sizes**2).sum()), dtype or blocks.gram_dtype)
+    diagonal = np.empty(matrix.n_markers)
+    offset, width = blocks.offset, matrix.width
     root = np.sqrt(weights)
 
     def one(b: int) -> None:
@@ -129,8 +128,7 @@ def gram_matrices(
         total = np.zeros((size, size))
         for first in range(0, width, _TILE):
             last = min(first + _TILE, width)
-            values = np.empty((size, 4 * (last - first)))
-            marker_values(packed[start:stop], first, last, shift[start:stop], missing[start:stop], values)
+            values = matrix.values(start, stop, first, last)
             values *= root[:, first:last].reshape(-1)
             total += values @ values.T
         out[offset[b] : offset[b] + size * size] = total.ravel()
@@ -140,3 +138,27 @@ def gram_matrices(
         for _ in pool.map(one, range(len(blocks.owner))):
             pass
     return out, diagonal
+
+
+def make_markers(
+    matrix: MarkerMatrix, blocks: Blocks, weights: np.ndarray, threads: int, dtype: np.dtype | None = None
+) -> Markers:
+    """Genotypes, blocks and Gram matrices as the kernels take them; arguments as of `gram_matrices`."""
+    gram, diagonal = gram_matrices(matrix, blocks, weights, threads, dtype)
+    return Markers(
+        matrix.packed,
+        matrix.dosage,
+        matrix.shift,
+        matrix.missing,
+        *matrix.gaps(),
+        diagonal,
+        blocks.start,
+        blocks.owner,
+        blocks.repeats,
+        gram if gram.dtype == np.float64 else np.zeros(0),
+        gram if gram.dtype == np.float32 else np.zeros(0, np.float32),
+        blocks.offset,
+        blocks.start[:-1].copy(),
+        blocks.start[:-1] * n_tiles(matrix.width),
+        np.zeros(1, np.int64),
+    )

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from daskgen.errors import UsageError
-from daskgen.kernels.gibbs import COMMON, INVERSE_CHI_SQUARE, LASSO
+from daskgen.kernels.gibbs_types import COMMON, INVERSE_CHI_SQUARE, LASSO
 
 __all__ = ["BAYES_R_GAMMA", "BAYES_R_PI", "METHODS", "MarkerPrior", "marker_prior"]
 
@@ -50,6 +50,13 @@ class MarkerPrior:
     scale: float
     estimate_pi: bool
     estimate_variance: bool
+
+    def description(self) -> str:
+        """What it says of zero effects, for people."""
+        if len(self.gamma) == 1:
+            return "all markers have an effect"
+        zero = "of each marker" if self.pi_marker is not None else f"starts at {self.pi[0]:g}"
+        return f"P(effect = 0) {zero}" + ("" if self.estimate_pi else ", fixed")
 
 
 def marker_prior(

@@ -7,14 +7,14 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from daskgen.bayes import diagnostics
-from daskgen.bayes.windows import EffectDraws, make_windows, window_table
+from daskgen.bayes.windows import EffectDraws, Windows, make_windows, window_table
 from daskgen.errors import InputError, UsageError
 from daskgen.genotypes.matching import VariantKeys, match_variants
 from daskgen.genotypes.operator import GenotypeOperator
@@ -140,6 +140,12 @@ class Posterior:
         size: "1Mb", "500kb", base pairs, or "20snp"; threshold: share above which a window counts in a draw. Needs the
         effects of the draws (`keep_effects`) and the genotypes of this fit: UsageError where they are not there.
         """
+        runs, covariance = self._window_runs(size, sliding)
+        genetic = self.dataset["trace"].sel(quantity="genetic_variance").values
+        return window_table(runs, self._draws_where(slice(None), genetic), covariance, threshold=threshold)
+
+    def _window_runs(self, size: str | int, sliding: bool) -> tuple[Windows, Callable[[int, int], np.ndarray]]:
+        """(windows, covariance matrices of their markers)."""
         ds = self.dataset
         if "effect_draw_value" not in ds:
             raise UsageError("the effects of the draws were not kept.", do="fit with keep_effects=True")
@@ -152,26 +158,36 @@ class Posterior:
             contig, position = ds["variant_contig_name"].values.astype(object), ds["variant_position"].values
         else:
             contig, position = np.full(n, "", dtype=object), np.arange(n)
-        place = ds["effect_draw_place"].values
-        draws = EffectDraws(
+        return make_windows(contig, position, size, sliding=sliding), self.marker_covariance
+
+    def _draws_where(self, chosen: Any, genetic_variance: np.ndarray) -> EffectDraws:
+        """The chosen entries of the kept effects; genetic_variance: (chain, draw)."""
+        ds = self.dataset
+        place = ds["effect_draw_place"].values[:, chosen]
+        return EffectDraws(
             place[0].astype(np.int64) * ds.sizes["draw"] + place[1],
-            ds["effect_draw_variant"].values,
-            ds["effect_draw_value"].values,
-            ds["trace"].sel(quantity="genetic_variance").values.ravel(),
+            ds["effect_draw_variant"].values[chosen],
+            ds["effect_draw_value"].values[chosen],
+            genetic_variance.ravel(),
         )
-        runs = make_windows(contig, position, size, sliding=sliding)
-        return window_table(runs, draws, self.marker_covariance, threshold=threshold)
 
     # -- prediction ----------------------------------------------------------------------------------------
-    def predict(self, genotypes: Genotypes, *, min_matched: float = _MATCHED_LIMIT, **selection: Any) -> xr.DataArray:
-        """Breeding values (sample,) of the samples of other genotypes, with the training means.
+    def predict(
+        self,
+        genotypes: Genotypes,
+        *,
+        min_matched: float = _MATCHED_LIMIT,
+        dosage: Literal["auto"] | bool = "auto",
+        **selection: Any,
+    ) -> xr.DataArray:
+        """Breeding values (sample,), or (sample, trait), of the samples of other genotypes, with the training means.
 
         Variants are matched by contig, position and alleles, flips are handled; a variant that is missing there counts
         as at its mean. Raises InputError where less than `min_matched` of the sum of squared effects is at markers that
         match.
         """
         source = open_source(genotypes)
-        view = select(source, Selection(**selection), dosage=False)
+        view = select(source, Selection(**selection), dosage=dosage)
         match = match_variants(self._keys(), source.keys())
         if view.variants is not None:
             inside = np.isin(match.other, view.variants)
@@ -179,8 +195,8 @@ class Posterior:
         else:
             reference, other, flipped = match.reference, match.other, match.flipped
         effect = self.dataset["effect_mean"].values
-        total = float(effect @ effect)
-        share = float(effect[reference] @ effect[reference]) / total if total > 0 else len(reference) / len(effect)
+        total = float(np.sum(effect**2))
+        share = float(np.sum(effect[reference] ** 2)) / total if total > 0 else len(reference) / len(effect)
         log.info("%s of %s markers matched, %.1f %% of the squared effects", len(reference), len(effect), 100 * share)
         if share < min_matched:
             raise InputError(
@@ -191,13 +207,17 @@ class Posterior:
             )
         centre = self.dataset["effect_centre"].values[reference]
         mean = np.where(flipped, 2.0 - centre, centre)
-        effects = effect[reference] * np.where(flipped, -1.0, 1.0)
+        effects = (effect[reference].T * np.where(flipped, -1.0, 1.0)).T
         variants = other.astype(np.int64)
         fixed = (mean, np.ones(len(variants)))
-        target = GenotypeView(view.reader, view.samples, variants, False, "empirical", 0.0, fixed)
+        target = GenotypeView(view.reader, view.samples, variants, view.use_dosage, "empirical", 0.0, fixed)
         values = GenotypeOperator(target).zs(effects)
         ids = source.sample_id if view.samples is None else source.sample_id[view.samples]
-        return xr.DataArray(values, dims="sample", coords={"sample_id": ("sample", ids)}, name="breeding_value")
+        coords: dict[str, Any] = {"sample_id": ("sample", ids)}
+        if values.ndim > 1:
+            coords["trait"] = self.dataset["trait"].values
+        dims = ("sample", "trait")[: values.ndim]
+        return xr.DataArray(values, dims=dims, coords=coords, name="breeding_value")
 
     def _keys(self) -> VariantKeys:
         if "variant_allele" not in self.dataset:
@@ -222,11 +242,14 @@ class Posterior:
 
     @classmethod
     def open(cls, path: StoreLike) -> Posterior:
-        """Open what `to_store` wrote."""
+        """Open what `to_store` wrote, of one trait or several."""
+        from daskgen.bayes.trait_posterior import TraitPosterior  # which is made of this class
+
         open_group(path, "posterior")
         dataset = open_dataset(path).load().set_coords(["sample_id"])
         dataset["phenotyped"] = dataset["phenotyped"].astype(bool)
-        return cls(dataset, None, json.loads(str(dataset.attrs.get("warnings", "[]"))))
+        kind = TraitPosterior if "trait" in dataset.dims else cls
+        return kind(dataset, None, json.loads(str(dataset.attrs.get("warnings", "[]"))))
 
     # -- for people ----------------------------------------------------------------------------------------
     def summary(self) -> Mapping[str, Any]:

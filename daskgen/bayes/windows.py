@@ -17,7 +17,7 @@ import pandas as pd
 
 from daskgen.errors import UsageError
 
-__all__ = ["EffectDraws", "Windows", "make_windows", "window_table"]
+__all__ = ["EffectDraws", "Windows", "make_windows", "window_correlations", "window_table"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +85,22 @@ def _parse(size: str | int) -> tuple[int, bool]:
     return int(length), unit.startswith("snp")
 
 
+def _by_window(draws: EffectDraws) -> Callable[[int, int], np.ndarray | None]:
+    """(first, last) -> effects of a window's markers (draws, markers), None where all are 0."""
+    order = np.argsort(draws.marker, kind="stable")
+    marker, draw, value = draws.marker[order], draws.draw[order], draws.value[order].astype(np.float64)
+
+    def of_window(first: int, last: int) -> np.ndarray | None:
+        a, b = np.searchsorted(marker, [first, last])
+        if a == b:
+            return None
+        effects = np.zeros((len(draws.genetic_variance), last - first))
+        effects[draw[a:b], marker[a:b] - first] = value[a:b]
+        return effects
+
+    return of_window
+
+
 def window_table(
     windows: Windows,
     draws: EffectDraws,
@@ -98,15 +114,12 @@ def window_table(
     one.
     """
     n_draws = len(draws.genetic_variance)
-    order = np.argsort(draws.marker, kind="stable")
-    marker, draw, value = draws.marker[order], draws.draw[order], draws.value[order].astype(np.float64)
+    of_window = _by_window(draws)
     share, mean, spread, wppa = (np.zeros(len(windows.first)) for _ in range(4))
     for w, (first, last) in enumerate(zip(windows.first, windows.last, strict=True)):
-        a, b = np.searchsorted(marker, [first, last])
-        if a == b:
+        effects = of_window(int(first), int(last))
+        if effects is None:
             continue
-        effects = np.zeros((n_draws, last - first))
-        effects[draw[a:b], marker[a:b] - first] = value[a:b]
         variance = np.einsum("dj,dj->d", effects @ covariance(int(first), int(last)), effects)
         total = draws.genetic_variance
         part = np.where(total > 0, variance / np.where(total > 0, total, 1.0), 0.0)
@@ -128,3 +141,36 @@ def window_table(
     ppa = np.empty(len(wppa))
     ppa[ranked] = np.cumsum(wppa[ranked]) / np.arange(1, len(wppa) + 1)
     return table.assign(ppa=ppa)
+
+
+def window_correlations(
+    windows: Windows, one: EffectDraws, other: EffectDraws, covariance: Callable[[int, int], np.ndarray]
+) -> pd.DataFrame:
+    """A row per window: contig, start, end, n_markers, covariance, covariance_sd, correlation, correlation_sd, both.
+
+    In a draw with effects a and b of two traits the window has the covariance a_w' S_w b_w, and the correlation that
+    follows. Correlations are over the draws in which both traits have variance in the window, whose share is `both`.
+    """
+    n, count = len(windows.first), len(one.genetic_variance)
+    columns = {name: np.full(n, np.nan) for name in ("correlation", "correlation_sd")}
+    columns = {"covariance": np.zeros(n), "covariance_sd": np.zeros(n)} | columns | {"both": np.zeros(n)}
+    of_one, of_other = _by_window(one), _by_window(other)
+    for w, (first, last) in enumerate(zip(windows.first.tolist(), windows.last.tolist(), strict=True)):
+        a, b = of_one(first, last), of_other(first, last)
+        if a is None or b is None:
+            continue
+        s = covariance(first, last)
+        left = a @ s
+        between, var_a, var_b = (np.einsum("dj,dj->d", x, y) for x, y in ((left, b), (left, a), (b @ s, b)))
+        columns["covariance"][w] = between.mean()
+        columns["covariance_sd"][w] = between.std(ddof=1) if count > 1 else np.nan
+        there = (var_a > 0) & (var_b > 0)
+        columns["both"][w] = there.mean()
+        if there.any():
+            r = between[there] / np.sqrt(var_a[there] * var_b[there])
+            columns["correlation"][w] = r.mean()
+            columns["correlation_sd"][w] = r.std(ddof=1) if len(r) > 1 else np.nan
+    place = {
+        "contig": windows.contig, "start": windows.start, "end": windows.end, "n_markers": windows.last - windows.first
+    }  # fmt: skip
+    return pd.DataFrame(place | columns)

@@ -27,6 +27,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "covstruc": ("covstruct",),
     "files": ("source", "munged"),
     "hm3": ("reference",),
+    "int": ("intercepts",),
     "ld": ("ld_scores",),
     "ldscobject": ("covstruct",),
     "ldscoutput": ("covstruct",),
@@ -57,6 +58,20 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "prevalence": ("population_prev",),
     "snps": ("sumstats", "extract"),
     "vcf": ("source", "genotypes"),
+    # JWAS, BGLR
+    "covar": ("covariates",),
+    "df0": ("df",),
+    "estimatevariance": ("estimate_marker_variance",),
+    "fixed": ("covar_name",),
+    "g": ("genetic_variance",),
+    "heterogeneousresiduals": ("weights",),
+    "model": ("method",),
+    "nchains": ("chains",),
+    "niter": ("chain_length",),
+    "outputsamplesfrequency": ("thin",),
+    "pheno": ("phenotypes",),
+    "saveeffects": ("keep_effects",),
+    "y": ("phenotypes",),
     # anywhere
     "blocks": ("n_blocks",),
     "chrom": ("contig",),
@@ -81,8 +96,34 @@ NAMES: Mapping[str, tuple[str, ...]] = {
 _WHERE = 'where it runs is said around the call: with dg.cluster.connect("local:4"): ...'
 _COLUMNS = 'columns={"effect_allele": "AL1", ...}; the fields: daskgen convert munge --columns'
 
+_MARKER_MODELS: Mapping[str, tuple[str | None, str]] = {
+    "counts": ("pi", "the prior of pi is Beta(1, 1); estimate_pi=False holds it fixed"),
+    "eta": ("method", "genotypes, covariates and random are arguments of their own; several genotypes: {name: store}"),
+    "fastblocks": ("schedule", 'blocks=size; schedule="jwas" for the repeats inside blocks of JWAS'),
+    "gismarkervariance": ("marker_variance", "give marker_variance, or genetic_variance"),
+    "independentblocks": ("schedule", 'schedule="independent", an approximation'),
+    "memoryguard": ("memory_limit", "memory_limit, or --memory-limit"),
+    "outputebv": ("method", "breeding values of every sample are always there: posterior.breeding_values"),
+    "outputheritability": ("method", "it is always there: posterior.heritability"),
+    "probin": ("pi", "pi = 1 - probIn: pi is the probability that an effect is zero"),
+    "qualitycontrol": ("maf_min", "markers without variation are always left out; maf_min for rare ones"),
+    "r2": ("genetic_variance", "genetic_variance = R2 times the phenotypic variance; the default is R2 = 0.5"),
+    "s0": ("marker_variance", "marker_variance, the prior's mean: S0 / (df0 - 2)"),
+    **dict.fromkeys(("saveat", "outputfolder"), ("method", "posterior.to_store(path); draws: posterior.to_datatree()")),
+    "startingvalue": ("method", "chains start without effects; marker_variance and residual_variance give the others"),
+    "storage": ("method", "stores are always read packed"),
+    **dict.fromkeys(("doubleprecision", "printoutfrequency", "printoutmodelinfo"), ("method", "not needed")),
+    **dict.fromkeys(
+        ("annotations", "categoricaltrait", "causalstructure", "censoredtrait", "latenttraits", "nonlinearfunction",
+         "pedigree", "responsetype", "rrm", "singlestepanalysis", "traittype"),
+        ("method", "there is no such model yet"),
+    ),
+}  # fmt: skip
+
+
 NOTES: Mapping[str, tuple[str | None, str]] = {
     **dict.fromkeys(("cores", "ncores", "nthreads", "threads", "parallel", "njobs", "mpi"), (None, _WHERE)),
+    **_MARKER_MODELS,
     "printwarn": (None, "not needed: warnings are in the status of each SNP"),
     "toler": (None, "not needed: what has converged is checked"),
     **dict.fromkeys(("logname", "ldsclog"), (None, 'what is reported goes to logging.getLogger("daskgen")')),

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from daskgen.errors import InputError
+from daskgen.inputs.kinds import is_frame
 
-__all__ = ["DIMENSIONS", "checked_covariance", "trait_names", "vech_names"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["DIMENSIONS", "check_sample_sizes", "checked_covariance", "trait_names", "vech_names"]
 
 log = logging.getLogger("daskgen.inputs")
 
@@ -46,7 +49,7 @@ def trait_names(s: Any, traits: Sequence[str] | None) -> list[str]:
     """
     if traits is not None:
         names = [str(name) for name in traits]
-    elif isinstance(s, pd.DataFrame):
+    elif is_frame(s):
         names = [str(name) for name in s.columns]
     else:
         names = [f"V{i + 1}" for i in range(len(np.atleast_1d(s)))]
@@ -65,10 +68,10 @@ def checked_covariance(
     """S, V, and what is given of I, N and m as float64 arrays of `DIMENSIONS`.
 
     A DataFrame S with named rows and columns may have them in any order. Raises InputError for shapes that don't fit,
-    values that are not finite, matrices that are not symmetric, variances in V that are not positive; logs a warning
-    where V is not positive semidefinite.
+    values that are not finite, matrices that are not symmetric, variances in V, sample sizes and m that are not
+    positive; logs a warning where V is not positive semidefinite.
     """
-    s = _ordered(s, list(traits)) if isinstance(s, pd.DataFrame) else s
+    s = _ordered(s, list(traits)) if is_frame(s) else s
     checked = {"S": _matrix(s, "S"), "V": _matrix(v, "V")}
     k, q = len(traits), len(traits) * (len(traits) + 1) // 2
     if len(checked["S"]) != k:
@@ -88,12 +91,22 @@ def checked_covariance(
             raise InputError(
                 "N needs one value for each cell of the lower triangle.", found=len(checked["N"]), expected=q
             )
+        check_sample_sizes(checked["N"], vech_names(traits))
     if m is not None:
         number = _numbers(m, "m").reshape(-1)
-        if len(number) != 1:
-            raise InputError("m is one number.", found=f"{len(number)} numbers")
+        if len(number) != 1 or not number[0] > 0:
+            found = f"{len(number)} numbers" if len(number) != 1 else f"{number[0]:g}"
+            raise InputError("m is one number, the count of variants.", found=found, expected="more than 0")
         checked["m"] = number[0]
     return checked
+
+
+def check_sample_sizes(n: np.ndarray, cells: Sequence[str]) -> None:
+    """InputError for sample sizes that are not positive, with the cells they belong to."""
+    wrong = np.flatnonzero(n <= 0)
+    if wrong.size:
+        found = ", ".join(f"{cells[i]} ({n[i]:g})" for i in wrong[:3])
+        raise InputError("N has a sample size that is not positive.", found=found, expected="more than 0")
 
 
 def _check_sampling_covariance(v: np.ndarray, traits: Sequence[str]) -> None:

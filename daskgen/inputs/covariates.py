@@ -59,10 +59,17 @@ class Covariates:
             if name in self.numeric:
                 found[name] = self.numeric[name][rows]
                 continue
-            text = self.categorical[name][rows]
-            for level in sorted(set(text.tolist()), key=_level_order)[1:]:
-                found[f"{name}={level}"] = (text == level).astype(np.float64)
+            levels, code = self.levels(name, rows)
+            for number, level in enumerate(levels[1:], start=1):
+                found[f"{name}={level}"] = (code == number).astype(np.float64)
         return found
+
+    def levels(self, name: str, rows: np.ndarray) -> tuple[list[str], np.ndarray]:
+        """(levels of a categorical covariate that occur in the samples `rows`, in order; int64 (rows,), which one)."""
+        text = self.categorical[name][rows].tolist()
+        levels = sorted(set(text), key=_level_order)
+        place = {level: number for number, level in enumerate(levels)}
+        return levels, np.array([place[level] for level in text], np.int64)
 
 
 def _level_order(level: str) -> tuple[int, float, str]:

@@ -19,7 +19,7 @@ import pandas as pd
 from daskgen.errors import InputError, UsageError, examples
 from daskgen.inputs.files import exists
 
-__all__ = ["MISSING", "SampleIds", "Table", "as_names", "numbers", "read_sample_table"]
+__all__ = ["MISSING", "SampleIds", "Table", "as_names", "numbers", "read_labels", "read_sample_table", "table_ids"]
 
 log = logging.getLogger("daskgen.inputs")
 
@@ -71,10 +71,7 @@ def read_sample_table(
     of `MISSING`. Raises InputError for a table without rows or columns, repeated persons, ids none of which is among
     the genotypes' (with three examples of both sides), an array of another length; UsageError for unknown columns.
     """
-    if isinstance(value, (str, os.PathLike)):
-        name, table = os.fspath(value), _from_file(os.fspath(value), argument, missing_value)
-    else:
-        name, table = argument, _from_memory(value, samples, argument, missing_value)
+    name, table = _read(value, samples, argument, missing_value)
     if not len(table) or not table.shape[1]:
         raise InputError(f"{name} has no values.", found=f"{len(table)} rows and {table.shape[1]} columns")
     table.columns = pd.Index([str(column) for column in table.columns], dtype=object)
@@ -88,6 +85,14 @@ def read_sample_table(
             f"{name} has no column {', '.join(unknown)}.", found=examples(aligned.columns, 12), do="choose among these"
         )
     return aligned if columns is None else aligned[list(columns)]
+
+
+def table_ids(
+    value: Table, samples: SampleIds, argument: str, *, missing_value: str | Iterable[str] | None = None
+) -> list[str]:
+    """The sample id of each row of a table, as the genotypes write it."""
+    name, table = _read(value, samples, argument, missing_value)
+    return _own_ids(*_ids_and_values(table, name)[:2], samples)
 
 
 def numbers(column: pd.Series, argument: str) -> np.ndarray:
@@ -108,7 +113,31 @@ def numbers(column: pd.Series, argument: str) -> np.ndarray:
     return found
 
 
+def read_labels(value: Table, samples: SampleIds, argument: str) -> np.ndarray:
+    """The label (text) of each sample of the genotypes, of a table of one column; one without a label has its own.
+
+    Raises what `read_sample_table` raises, UsageError for several columns.
+    """
+    table = read_sample_table(value, samples, argument)
+    if table.shape[1] != 1:
+        raise UsageError(f"{argument} must have one column beside the ids.", found=examples(table.columns))
+    column = table.iloc[:, 0]
+    alone = column.isna().to_numpy()
+    text = column.astype(object).to_numpy()
+    # No label in a table begins with this character.
+    return np.array([f"\0{i}" if alone[i] else str(text[i]) for i in range(len(text))], dtype=object)
+
+
 # -- reading -----------------------------------------------------------------------------------------------
+def _read(
+    value: Table, samples: SampleIds, argument: str, missing_value: str | Iterable[str] | None
+) -> tuple[str, pd.DataFrame]:
+    """(name in messages, the table as it is given)."""
+    if isinstance(value, (str, os.PathLike)):
+        return os.fspath(value), _from_file(os.fspath(value), argument, missing_value)
+    return argument, _from_memory(value, samples, argument, missing_value)
+
+
 def _missing_words(missing_value: str | Iterable[str] | None) -> list[str]:
     given = MISSING if missing_value is None else as_names(missing_value)
     return sorted({str(word) for word in given or ()} | {""})
@@ -178,6 +207,7 @@ def _from_memory(
     elif isinstance(value, pd.DataFrame):
         table = value.copy()
     else:
+        samples = getattr(samples, "samples", None) or samples  # a row for each sample, whatever the records
         array = np.asarray(value)
         if array.ndim not in (1, 2) or array.shape[0] != len(samples):
             raise InputError(
@@ -203,22 +233,43 @@ def _from_memory(
 def _aligned(table: pd.DataFrame, samples: SampleIds, name: str) -> pd.DataFrame:
     """The table's rows in the order of the samples; rows of NaN where a sample has none."""
     family, individual, values = _ids_and_values(table, name)
-    joined = None if family is None else [f"{f}_{i}" for f, i in zip(family, individual, strict=True)]
-    ids = joined if samples.style == "fid_iid" and joined is not None else individual
+    ids = _own_ids(family, individual, samples)
+    own = samples.sample_id.tolist()
+    occurrence = getattr(samples, "occurrence", None)
     if len(set(ids)) < len(ids):
         repeated = pd.Index(ids)[pd.Index(ids).duplicated()].unique()
-        raise InputError(f"{name} has several rows of one sample.", found=examples(repeated), expected="one row each")
-    own = samples.sample_id.tolist()
+        if occurrence is None:
+            raise InputError(
+                f"{name} has several rows of one sample.", found=examples(repeated), expected="one row each"
+            )
+        number = pd.Series(ids).groupby(np.asarray(ids, dtype=object)).cumcount()
+        values.index = pd.MultiIndex.from_arrays([ids, number])
+        aligned = values.reindex(pd.MultiIndex.from_arrays([own, occurrence]))
+        if len(aligned.index.intersection(values.index)) < len(aligned):
+            raise InputError(
+                f"{name} repeats samples, but not as the phenotypes do.",
+                found=examples(repeated),
+                expected="a row for each sample, or the same rows as the phenotypes",
+            )
+        aligned.attrs = dict(table.attrs)
+        return aligned.set_axis(pd.Index(own, dtype=object))
     known = set(own)
     overlap = sum(i in known for i in ids)
     if not overlap:
-        raise _no_overlap(name, ids, individual, joined, samples)
+        raise _no_overlap(name, ids, family, individual, samples)
     if overlap < len(ids):
         log.info("%s: %s of %s rows are of samples without genotypes", name, f"{len(ids) - overlap:,}", f"{len(ids):,}")
     values.index = pd.Index(ids, dtype=object)
     aligned = values.reindex(pd.Index(own, dtype=object))
     aligned.attrs = dict(table.attrs)
     return aligned
+
+
+def _own_ids(family: list[str] | None, individual: list[str], samples: SampleIds) -> list[str]:
+    """The ids of the rows in the style of the genotypes."""
+    if samples.style == "fid_iid" and family is not None:
+        return [f"{f}_{i}" for f, i in zip(family, individual, strict=True)]
+    return individual
 
 
 def _ids_and_values(table: pd.DataFrame, name: str) -> tuple[list[str] | None, list[str], pd.DataFrame]:
@@ -236,9 +287,10 @@ def _ids_and_values(table: pd.DataFrame, name: str) -> tuple[list[str] | None, l
 
 
 def _no_overlap(
-    name: str, ids: list[str], individual: list[str], joined: list[str] | None, samples: SampleIds
+    name: str, ids: list[str], family: list[str] | None, individual: list[str], samples: SampleIds
 ) -> InputError:
     known = set(samples.sample_id.tolist())
+    joined = None if family is None else [f"{f}_{i}" for f, i in zip(family, individual, strict=True)]
     if joined is not None and any(i in known for i in joined):
         advice = f"the ids of {samples.name} look like FID_IID: --id-style fid_iid"
     elif any(i in known for i in individual):

@@ -93,7 +93,9 @@ def bed_to_packed(bed: npt.ArrayLike, n_samples: int, out: Bytes | None = None) 
     """
     rows = check_packed(bed, n_samples, "bed")
     packed = as_output(out, np.uint8, rows.shape)
-    _bed_to_packed(rows, ~included_samples(n_samples)[-1:], packed)
+    if packed is not rows:
+        packed[...] = rows
+    _bed_to_packed(packed, ~included_samples(n_samples)[-1:])
     return packed
 
 
@@ -105,14 +107,15 @@ def packed_to_bed(packed: npt.ArrayLike, n_samples: int, out: Bytes | None = Non
     return bed
 
 
-@kernel(types.void(_ROWS_IN, input_array(types.uint8, 1), _ROWS_OUT))
-def _bed_to_packed(bed: Bytes, padding: Bytes, packed: Bytes) -> None:
-    for variant in range(bed.shape[0]):
-        for b in range(bed.shape[1]):
-            x = bed[variant, b]
-            packed[variant, b] = (~x & _HIGH) | ((x ^ (x >> 1)) & _LOW)
+@kernel(types.void(_ROWS_OUT, input_array(types.uint8, 1)))
+def _bed_to_packed(rows: Bytes, padding: Bytes) -> None:
+    # In place: of two arrays that are the same the compiler would not know that it may take many bytes at a time.
+    for variant in range(rows.shape[0]):
+        for b in range(rows.shape[1]):
+            x = rows[variant, b]
+            rows[variant, b] = (~x & _HIGH) | ((x ^ (x >> 1)) & _LOW)
         for last in padding:
-            packed[variant, -1] |= last
+            rows[variant, -1] |= last
 
 
 @kernel(types.void(_ROWS_IN, input_array(types.uint8, 1), _ROWS_OUT))

@@ -1,4 +1,4 @@
-"""Products of single markers with one float64 vector, straight from 2-bit codes: what a Gibbs sampler does.
+"""Products of the markers of a block with vectors over samples, straight from 2-bit codes: what a Gibbs sampler does.
 
 A vector over samples is held as four planes, float64 (4, bytes): plane k, place i is sample 4 i + k, so that the four
 codes of a byte meet four places of equal number. Places past the last sample are zero. The value of marker j at a
@@ -8,8 +8,9 @@ Where calls are missing is listed by marker and tile (`find_gaps`): those of mar
 gap_place[gap_start[j T + t] : gap_start[j T + t + 1]] of the tile, T the number of tiles. The vector loop takes them
 for threes, which is put right after it.
 
-The sums run over tiles of `TILE` bytes, 2,048 samples, whose results are added pairwise by `add_tiles`: the bits do
-not depend on which thread or worker did which tile.
+The sums run over tiles of `TILE` bytes, 2,048 samples. Inside a tile they are exact sums of integers
+(:mod:`daskgen.kernels.limbs`); the tiles' results are added pairwise by `add_within` and `add_across`: the bits do not
+depend on which thread or worker did which tile.
 """
 
 from __future__ import annotations
@@ -22,15 +23,25 @@ from numba import types
 from daskgen.kernels.compile import helper, input_array, kernel, output_array
 from daskgen.kernels.genotype_counts import count_codes
 from daskgen.kernels.genotype_layout import check_packed, packed_width
+from daskgen.kernels.limbs import LIMBS, ROWS, TILE, code_sums, joined
 
-__all__ = ["TILE", "add_marker", "add_tiles", "clear_padding", "find_gaps", "n_tiles", "tile_products"]
+__all__ = [
+    "TILE",
+    "add_across",
+    "add_codes",
+    "add_within",
+    "clear_padding",
+    "code_products",
+    "find_gaps",
+    "n_tiles",
+    "sum_of",
+]
 
 Planes = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]
 Vector = npt.NDArray[np.float64]
+Long = npt.NDArray[np.int64]
 
-TILE = 512
-"""Bytes of a tile."""
 
 # A sum may be taken in any order inside a tile, so that it runs in vector registers.
 _reordered = numba.njit(nogil=True, fastmath={"reassoc", "contract", "nsz"})
@@ -41,7 +52,7 @@ def n_tiles(width: int) -> int:
     return max(1, -(-width // TILE))
 
 
-def find_gaps(packed: Bytes, n_samples: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint16]]:
+def find_gaps(packed: Bytes, n_samples: int) -> tuple[Long, npt.NDArray[np.uint16]]:
     """(gap_start int64 (markers x tiles + 1,), gap_place uint16): where calls are missing."""
     rows = check_packed(packed, n_samples)
     tiles = n_tiles(packed_width(n_samples))
@@ -54,7 +65,7 @@ def find_gaps(packed: Bytes, n_samples: int) -> tuple[npt.NDArray[np.int64], npt
 @kernel(
     types.void(input_array(types.uint8, 2), types.int64, output_array(types.int64, 1), output_array(types.uint16, 1))
 )
-def _find_gaps(packed: Bytes, n_samples: int, start: npt.NDArray[np.int64], place: npt.NDArray[np.uint16]) -> None:
+def _find_gaps(packed: Bytes, n_samples: int, start: Long, place: npt.NDArray[np.uint16]) -> None:
     tiles = max(1, -(-packed.shape[1] // TILE))
     found = 0
     for j in range(packed.shape[0]):
@@ -70,92 +81,97 @@ def _find_gaps(packed: Bytes, n_samples: int, start: npt.NDArray[np.int64], plac
 
 
 @_reordered
-def _total(v: Vector) -> float:
+def sum_of(v: Vector) -> float:
+    """The sum of a vector, in any order."""
     total = 0.0
     for i in range(v.size):
         total += v[i]
     return total
 
 
-@_reordered
-def _pair_product(one: Bytes, other: Bytes, v0: Vector, v1: Vector, v2: Vector, v3: Vector) -> tuple[float, float]:
-    """The sums of code times vector over some bytes of two markers and their places in the planes; missing calls count
-    as 3.
-    """
-    a = b = c = d = 0.0
-    for i in range(one.size):
-        p = one[i]
-        q = other[i]
-        w0, w1, w2, w3 = v0[i], v1[i], v2[i], v3[i]
-        a += (p & 3) * w0 + ((p >> 2) & 3) * w1
-        b += ((p >> 4) & 3) * w2 + (p >> 6) * w3
-        c += (q & 3) * w0 + ((q >> 2) & 3) * w1
-        d += ((q >> 4) & 3) * w2 + (q >> 6) * w3
-    return a + b, c + d
-
-
 @helper
-def tile_products(
-    packed: Bytes,
-    start: int,
-    stop: int,
-    first_tile: int,
-    last_tile: int,
-    planes: Planes,
+def code_products(
+    codes: Bytes,
     shift: Vector,
     missing: Vector,
-    gap_start: npt.NDArray[np.int64],
+    gap_start: Long,
     gap_place: npt.NDArray[np.uint16],
-    total: Vector,
+    origin: int,
+    first_tile: int,
+    last_tile: int,
+    planes: npt.NDArray[np.float64],
+    limbs: npt.NDArray[np.int16],
+    unit: npt.NDArray[np.float64],
+    total: npt.NDArray[np.float64],
+    sums: npt.NDArray[np.int32],
     out: npt.NDArray[np.float64],
 ) -> None:
-    """x_j' v over the samples of some tiles, for the markers `start` to `stop` - 1: out[tile, j - start].
+    """x_j' v over the samples of some tiles, for the markers of a block and V vectors: out[tile, v, j].
 
-    Two markers at a time, tile by tile along their rows, which is how they lie in memory. total: work space (tiles,).
+    codes: uint8 (b, bytes), which begin with the tile `origin`; shift, missing: (b,). Of the vectors planes
+    (V, 4, bytes) and, by tile, limbs (V, tiles, LIMBS, 4, TILE), unit and total (V, tiles) from `limbs.cut_tile`. sums:
+    work space (ROWS LIMBS,). ROWS markers at a time, tile by tile along their rows, which is how they lie in memory.
     """
-    width = packed.shape[1]
+    size, width = codes.shape
     tiles = max(1, -(-width // TILE))
-    for tile in range(first_tile, last_tile):
-        first, last = tile * TILE, min((tile + 1) * TILE, width)
-        total[tile] = (_total(planes[0, first:last]) + _total(planes[1, first:last])) + (
-            _total(planes[2, first:last]) + _total(planes[3, first:last])
-        )
-    for j in range(start, stop, 2):
-        k = min(j + 1, stop - 1)
+    last_row = size - 1
+    for j in range(0, size, ROWS):
+        rows = (j, min(j + 1, last_row), min(j + 2, last_row), min(j + 3, last_row))
         for tile in range(first_tile, last_tile):
-            first, last = tile * TILE, min((tile + 1) * TILE, width)
-            # Views of the tile: indices that may be negative, as first + i to the compiler, would not run in vectors.
-            one, other = packed[j, first:last], packed[k, first:last]
-            raw, raw_other = _pair_product(
-                one, other, planes[0, first:last], planes[1, first:last], planes[2, first:last], planes[3, first:last]
-            )
-            for marker, product in ((j, raw), (k, raw_other)):
-                product -= shift[marker] * total[tile]
-                begin, end = gap_start[marker * tiles + tile], gap_start[marker * tiles + tile + 1]
-                if begin < end:
-                    gone = 0.0
-                    for at in range(begin, end):
-                        place = gap_place[at]
-                        gone += planes[place & 3, first + (place >> 2)]
-                    product += (missing[marker] - 3.0 + shift[marker]) * gone
-                out[tile, marker - start] = product
+            local = tile - origin
+            first, last = local * TILE, min((local + 1) * TILE, width)
+            for v in range(planes.shape[0]):
+                code_sums(codes, rows, first, last - first, limbs[v, tile], sums)
+                for m in range(min(ROWS, size - j)):
+                    marker = j + m
+                    product = joined(sums, m * LIMBS) * unit[v, tile] - shift[marker] * total[v, tile]
+                    begin, end = gap_start[marker * tiles + local], gap_start[marker * tiles + local + 1]
+                    if begin < end:
+                        gone = 0.0
+                        for at in range(begin, end):
+                            place = gap_place[at]
+                            gone += planes[v, place & 3, tile * TILE + (place >> 2)]
+                        product += (missing[marker] - 3.0 + shift[marker]) * gone
+                    out[tile, v, marker] = product
 
 
 @helper
-def add_tiles(partial: npt.NDArray[np.float64], count: int, length: int, out: Vector) -> None:
-    """The sum over the first `count` rows of `partial`, pairwise; overwrites them."""
+def add_within(partial: npt.NDArray[np.float64], first: int, last: int, count: int) -> None:
+    """Of the pairwise sum over the `count` rows of `partial`, (tiles, n), what the rows `first` to `last` - 1 decide
+    alone: each subtree's sum stands in its first row.
+    """
     step = 1
     while step < count:
-        for i in range(0, count - step, 2 * step):
-            for j in range(length):
-                partial[i, j] += partial[i + step, j]
+        begin = -(-first // (2 * step)) * 2 * step
+        for i in range(begin, last - step, 2 * step):
+            if min(i + 2 * step, count) <= last:
+                for j in range(partial.shape[1]):
+                    partial[i, j] += partial[i + step, j]
         step *= 2
-    for j in range(length):
-        out[j] = partial[0, j]
 
 
-@_reordered
-def _add_codes(codes: Bytes, factor: float, constant: float, v0: Vector, v1: Vector, v2: Vector, v3: Vector) -> None:
+@helper
+def add_across(partial: npt.NDArray[np.float64], bounds: Long, count: int) -> None:
+    """The rest of that sum, once the parts between `bounds` (parts + 1,) went through `add_within`; it is in row 0."""
+    step = 1
+    while step < count:
+        part = 0
+        for i in range(0, count - step, 2 * step):
+            last = min(i + 2 * step, count)
+            while bounds[part + 1] <= i:
+                part += 1
+            if last > bounds[part + 1]:
+                for j in range(partial.shape[1]):
+                    partial[i, j] += partial[i + step, j]
+        step *= 2
+
+
+# A product and its addition may be one instruction, as long as every place is treated alike.
+_fused = numba.njit(nogil=True, fastmath={"contract"})
+
+
+@_fused
+def _add_one(codes: Bytes, factor: float, constant: float, v0: Vector, v1: Vector, v2: Vector, v3: Vector) -> None:
     for i in range(codes.size):
         q = codes[i]
         v0[i] += factor * (q & 3) - constant
@@ -164,30 +180,57 @@ def _add_codes(codes: Bytes, factor: float, constant: float, v0: Vector, v1: Vec
         v3[i] += factor * (q >> 6) - constant
 
 
+@_fused
+def _add_two(
+    one: Bytes, other: Bytes, f: float, g: float, constant: float, v0: Vector, v1: Vector, v2: Vector, v3: Vector
+) -> None:
+    for i in range(one.size):
+        p, q = one[i], other[i]
+        v0[i] += (f * (p & 3) - constant) + g * (q & 3)
+        v1[i] += (f * ((p >> 2) & 3) - constant) + g * ((q >> 2) & 3)
+        v2[i] += (f * ((p >> 4) & 3) - constant) + g * ((q >> 4) & 3)
+        v3[i] += (f * (p >> 6) - constant) + g * (q >> 6)
+
+
 @helper
-def add_marker(
-    packed: Bytes,
-    marker: int,
-    tile: int,
-    factor: float,
-    planes: Planes,
+def add_codes(
+    codes: Bytes,
     shift: Vector,
     missing: Vector,
-    gap_start: npt.NDArray[np.int64],
+    gap_start: Long,
     gap_place: npt.NDArray[np.uint16],
+    origin: int,
+    tile: int,
+    factor: Vector,
+    planes: Planes,
 ) -> None:
-    """v += factor x_j over the samples of one tile. Places past the last sample have to be cleared after it."""
-    first = tile * TILE
-    last = min(first + TILE, packed.shape[1])
-    codes = packed[marker, first:last]
-    v0, v1 = planes[0, first:last], planes[1, first:last]
-    v2, v3 = planes[2, first:last], planes[3, first:last]
-    _add_codes(codes, factor, factor * shift[marker], v0, v1, v2, v3)
-    tiles = max(1, -(-packed.shape[1] // TILE))
-    change = factor * (missing[marker] - 3.0 + shift[marker])
-    for at in range(gap_start[marker * tiles + tile], gap_start[marker * tiles + tile + 1]):
-        place = gap_place[at]
-        planes[place & 3, first + (place >> 2)] += change
+    """v += sum_j factor_j x_j over the samples of one tile; factor: (b,), of the markers of a block, in which zeros are
+    skipped. Places past the last sample have to be cleared after it.
+    """
+    width = codes.shape[1]
+    tiles = max(1, -(-width // TILE))
+    local = tile - origin
+    first, last = local * TILE, min((local + 1) * TILE, width)
+    begin = tile * TILE
+    v0, v1 = planes[0, begin : begin + last - first], planes[1, begin : begin + last - first]
+    v2, v3 = planes[2, begin : begin + last - first], planes[3, begin : begin + last - first]
+    waiting = -1
+    for j in range(factor.size):
+        if factor[j] == 0.0:
+            continue
+        change = factor[j] * (missing[j] - 3.0 + shift[j])
+        for at in range(gap_start[j * tiles + local], gap_start[j * tiles + local + 1]):
+            place = gap_place[at]
+            planes[place & 3, begin + (place >> 2)] += change
+        if waiting < 0:
+            waiting = j
+            continue
+        constant = factor[waiting] * shift[waiting] + factor[j] * shift[j]
+        _add_two(codes[waiting, first:last], codes[j, first:last], factor[waiting], factor[j], constant, v0, v1, v2, v3)
+        waiting = -1
+    if waiting >= 0:
+        constant = factor[waiting] * shift[waiting]
+        _add_one(codes[waiting, first:last], factor[waiting], constant, v0, v1, v2, v3)
 
 
 @helper

@@ -31,7 +31,8 @@ def sample_block(
     start: int,
     stop: int,
     right: Vector,
-    gram: npt.NDArray[np.floating],
+    gram: Vector,
+    gram_single: npt.NDArray[np.float32],
     diagonal: Vector,
     effect: Vector,
     slab: Vector,
@@ -48,11 +49,12 @@ def sample_block(
 ) -> None:
     """One pass over the markers `start` to `stop` - 1 of a block.
 
-    right: c, changed; gram: (b, b); diagonal: d of all markers; effect, slab, group: of all markers, changed: the
-    effect, the effect or, where the class has variance 0, a draw from the prior, and the class. marker_variance: s2_j
-    of all markers, empty where `common_variance` holds for all. gamma: (classes,). log_pi: (classes, 1), or (classes,
-    markers). uniforms, normals: one a marker of the block; as_quantiles: `normals` holds uniforms p, and the normal is
-    their quantile, which is computed where it is used. weight: work space (classes,).
+    right: c, changed; gram, gram_single: (b b,), row after row, one of them empty; diagonal: d of all markers; effect,
+    slab, group: of all markers, changed: the effect, the effect or, where the class has variance 0, a draw from the
+    prior, and the class. marker_variance: s2_j of all markers, empty where `common_variance` holds for all. gamma:
+    (classes,). log_pi: (classes, 1), or (classes, markers). uniforms, normals: one a marker of the block; as_quantiles:
+    `normals` holds uniforms p, and the normal is their quantile, which is computed where it is used. weight: work space
+    (classes,).
 
     Two classes of which the first has variance 0 are drawn as "included if u < P(included)", others as the first class
     whose cumulative probability exceeds u.
@@ -108,5 +110,10 @@ def sample_block(
         effect[j] = new
         change = old - new
         if change != 0.0:
-            for k in range(stop - start):
-                right[k] += gram[i, k] * change
+            row = i * (stop - start)
+            if gram.size:
+                for k in range(stop - start):
+                    right[k] += gram[row + k] * change
+            else:
+                for k in range(stop - start):
+                    right[k] += gram_single[row + k] * change

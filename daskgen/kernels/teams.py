@@ -17,10 +17,12 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from daskgen.kernels.compile import helper
+from daskgen.kernels.hooks import call_hook
 
-__all__ = ["barrier", "new_barrier"]
+__all__ = ["ask", "barrier", "new_barrier", "told_to_stop"]
 
 _SPINS = 2_000  # looks before the core is given away
+_STOP = 4  # place of the sign that the team has to stop
 
 
 def _element(context: Any, builder: ir.IRBuilder, array_type: types.Type, array: Any, index: Any) -> Any:
@@ -76,6 +78,19 @@ def barrier(state: npt.NDArray[np.int64], team: int) -> None:
         looks += 1
         if looks > _SPINS:
             _give_way()
+
+
+@helper
+def ask(state: npt.NDArray[np.int64], hook: int, what: int, number: int) -> None:
+    """The leader calls the hook, if there is one; where it says stop, so does `told_to_stop` after the next barrier."""
+    if hook != 0 and call_hook(hook, what, number) != 0:
+        _fetch_add(state, _STOP, 1)
+
+
+@helper
+def told_to_stop(state: npt.NDArray[np.int64]) -> bool:
+    """Whether the hook has said stop."""
+    return _load(state, _STOP) != 0
 
 
 def new_barrier() -> npt.NDArray[np.int64]:

@@ -27,7 +27,7 @@ from daskgen.kernels.text import decimal, find, list_item
 from daskgen.kernels.vcf_lines import END, FIRST_SAMPLE, FORMAT, n_alt_alleles
 from daskgen.kernels.words import load_uint32
 
-__all__ = ["PROBLEMS", "CallProblem", "read_calls"]
+__all__ = ["HALF_CALL", "PROBLEMS", "CallProblem", "read_calls"]
 
 Bytes = npt.NDArray[np.uint8]
 Index = npt.NDArray[np.int64]
@@ -43,8 +43,9 @@ PROBLEMS = {
     6: "DS or GP is not a number, or has fewer numbers than there are alleles or genotypes",
     7: "the dosage lies outside 0 to 2 (0 to 1 for a haploid call)",
     8: "GP are no probabilities: they do not sum to 1",
+    9: "GT has one allele of two missing (a half-call)",
 }
-_FEW, _MANY, _NO_GENOTYPE, _PLOIDY, _ALLELE, _NO_NUMBER, _RANGE, _PROBABILITIES = PROBLEMS
+_FEW, _MANY, _NO_GENOTYPE, _PLOIDY, _ALLELE, _NO_NUMBER, _RANGE, _PROBABILITIES, HALF_CALL = PROBLEMS
 
 _TAB, _COMMA, _COLON = 9, 44, 58
 _DOT, _SLASH, _ZERO, _NINE, _BAR = 46, 47, 48, 57, 124
@@ -70,13 +71,16 @@ def read_calls(
     packed: Bytes,
     dosage: Steps | None = None,
     threshold: float = HARD_CALL_THRESHOLD,
+    *,
+    refuse_half_calls: bool = False,
 ) -> tuple[CallProblem | None, int]:
     """Fill rows of `packed` (rows, packed_width(n_samples)) and `dosage` (rows, n_samples) from lines of a VCF.
 
     columns: of `split_lines`. target: int64, for each row of the lines in turn (`count_rows`) the row of the output,
     -1 for rows that are not wanted. threshold: how far from a whole number the dosage of a record without GT may be
-    and still be a call (as in `call_dosages`). Returns (the first problem or None, calls with one missing allele of
-    two, which become missing). With a problem the output is incomplete.
+    and still be a call (as in `call_dosages`). Returns (the first problem or None, half-calls, with one missing allele
+    of two, which become missing: once per row that is wanted). refuse_half_calls: the first one is a problem. With a
+    problem the output is incomplete.
     """
     wanted = dosage is not None
     values = as_output(dosage, np.uint16, (len(packed), n_samples) if wanted else (0, 0))
@@ -90,6 +94,7 @@ def read_calls(
         rows,
         values,
         furthest_steps(threshold),
+        refuse_half_calls,
         status,
     )
     problem, line, sample, position, n_half = status.tolist()
@@ -201,6 +206,7 @@ def _steps(value: float) -> Any:
         output_array(types.uint8, 2),
         output_array(types.uint16, 2),
         types.int64,
+        types.boolean,
         output_array(types.int64, 1),
     )
 )
@@ -212,6 +218,7 @@ def _read(
     packed: Bytes,
     dosage: Steps,
     furthest: int,
+    refuse_half_calls: bool,
     status: Index,
 ) -> None:
     first = np.empty(n_samples + 3, np.int16)
@@ -225,11 +232,12 @@ def _read(
         n_alt = n_alt_alleles(text, columns, line)
         first_row = row
         row += n_alt
-        wanted = False
+        wanted = 0
         for allele in range(n_alt):
-            wanted |= target[first_row + allele] >= 0
+            wanted += target[first_row + allele] >= 0
         if not wanted:
             continue
+        half_calls_before = status[4]
         start, stop = columns[line, FORMAT], columns[line, FIRST_SAMPLE] - 1
         gt = _key_place(text, start, stop, 71, 84)
         ds = _key_place(text, start, stop, 68, 83)
@@ -250,11 +258,13 @@ def _read(
             second,
             start_of_ds,
             end_of_ds,
+            refuse_half_calls,
             status,
         )
         if status[0]:
             status[1], status[3] = line, place
             return
+        status[4] += (status[4] - half_calls_before) * (wanted - 1)
         for allele in range(1, n_alt + 1):
             to = target[first_row + allele - 1]
             if to < 0:
@@ -284,6 +294,7 @@ def _samples(
     second: Alleles,
     start_of_ds: Index,
     end_of_ds: Index,
+    refuse_half_calls: bool,
     status: Index,
 ) -> int:
     """Alleles of all samples, and where the text of their dosages is (-1: nowhere). Returns the place of a problem.
@@ -331,6 +342,9 @@ def _samples(
                 elif a >= 0 and b >= 0:
                     first[sample], second[sample] = a, b
                 elif a >= 0 or b >= 0:
+                    if refuse_half_calls:
+                        status[0], status[2] = HALF_CALL, sample
+                        return begin
                     status[4] += 1
             if part == by_dosage:
                 start_of_ds[sample], end_of_ds[sample] = begin, end

@@ -6,11 +6,12 @@ import threading
 
 import numpy as np
 
-from daskgen.bayes.blocks import Blocks, gram_matrices
+from daskgen.bayes.blocks import Blocks, make_markers
 from daskgen.bayes.loading import pack_array
+from daskgen.bayes.matrix import MarkerMatrix
 from daskgen.bayes.planes import from_planes, to_planes
-from daskgen.kernels import gibbs
-from daskgen.kernels.genotype_dots import find_gaps, n_tiles
+from daskgen.kernels import gibbs, gibbs_types
+from daskgen.kernels.genotype_dots import n_tiles
 from daskgen.kernels.teams import new_barrier
 
 
@@ -70,21 +71,11 @@ class Case:
         repeats = np.ones(len(start) - 1) if repeats is None else repeats
         self.blocks = Blocks(start, np.zeros(len(start) - 1, np.int64), np.asarray(repeats, np.int64))
         planes = to_planes(w)
-        gram, diagonal = gram_matrices(packed, self.blocks, mean, np.zeros(p), planes, 1)
-        self.markers = gibbs.Markers(
-            packed,
-            mean,
-            np.zeros(p),
-            *find_gaps(packed, n),
-            diagonal,
-            self.blocks.start,
-            self.blocks.owner,
-            self.blocks.repeats,
-            gram.astype(np.float32) if gram32 else gram,
-            self.blocks.offset,
-        )
+        matrix = MarkerMatrix(packed, np.zeros((0, 0), np.uint16), mean, np.zeros(p), n)
+        dtype = np.dtype(np.float32 if gram32 else np.float64)
+        self.markers = make_markers(matrix, self.blocks, planes, 1, dtype)
         q = int(intercept)
-        self.records = gibbs.Records(
+        self.records = gibbs_types.Records(
             to_planes(y),
             planes,
             to_planes((w > 0).astype(float)),
@@ -96,12 +87,19 @@ class Case:
             np.zeros(q + 1, np.int64),
             np.zeros(0, np.int64),
             np.zeros(0),
+            np.zeros(q + 1, np.int64),
+            np.zeros(0, np.int64),
+            np.zeros(0),
+            np.zeros(q),
+            np.zeros(1),
         )
         k = len(gamma)
-        self.priors = gibbs.Priors(
+        self.priors = gibbs_types.Priors(
             np.array([k]),
             np.array([gamma], float),
-            np.array([(gibbs.COMMON if own is None else gibbs.INVERSE_CHI_SQUARE) if kind is None else kind]),
+            np.array(
+                [(gibbs_types.COMMON if own is None else gibbs_types.INVERSE_CHI_SQUARE) if kind is None else kind]
+            ),
             np.array([df]),
             np.array([scale_a]),
             np.array([int(estimate)]),
@@ -111,7 +109,7 @@ class Case:
             np.zeros(0),
             np.array([df, scale_e, float(estimate), float((w > 0).sum())]),
         )
-        self.state = gibbs.State(
+        self.state = gibbs_types.State(
             np.repeat(to_planes(y)[None], chains, 0).copy(),
             np.zeros((chains, 4, width)),
             np.zeros((chains, p)),
@@ -125,7 +123,7 @@ class Case:
             np.full(chains, s2e),
         )
         columns = 5 + k
-        self.sums = gibbs.Sums(
+        self.sums = gibbs_types.Sums(
             *(np.zeros((chains, p)) for _ in range(3)),
             *(np.zeros((chains, 4, width)) for _ in range(2)),
             np.zeros((chains, draws, columns)),
@@ -141,19 +139,14 @@ class Case:
             **{name: np.zeros((0, 0, 0)) for name in ("uniform", "normal", "pi")},
             "chi_square": np.zeros((0, 0)),
         }
-        draws = gibbs.GivenDraws(**(empty | {k: np.ascontiguousarray(v) for k, v in (given or {}).items()}))
-        width = self.markers.packed.shape[1]
-        longest = max(4, int(self.blocks.sizes.max()))
-        shared = (
-            new_barrier(),
-            np.zeros((n_tiles(width), longest)),
-            np.zeros((4, width)),
-            np.zeros(longest),
-            np.zeros((len(self.keys), self.p)),
-        )
+        draws = gibbs_types.GivenDraws(**(empty | {k: np.ascontiguousarray(v) for k, v in (given or {}).items()}))
+        width = self.records.w.shape[1]
+        longest = int(self.blocks.sizes.max())
+        shared = new_barrier(), *gibbs.work_space(len(self.keys), self.p, width, longest)
         arguments = (
             *(self.markers, self.records, self.priors, self.state, self.sums, draws, self.keys),
             *(np.array([0, self.p]), self.n, first, iterations, burn_in, thin, int(self.independent)),
+            *(np.array([0, n_tiles(width)]), 0, 0),
         )
         done = [0] * team
 

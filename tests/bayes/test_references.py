@@ -10,6 +10,7 @@ import pytest
 from daskgen import bayes
 from daskgen.bayes.planes import from_planes, to_planes
 from daskgen.bayes.windows import EffectDraws, make_windows, window_table
+from daskgen.errors import NotConvergedError
 from tests.bayes.problems import Case
 from tests.shared_data import shared
 
@@ -122,6 +123,7 @@ def test_whole_iterations(transitions):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     ("case", "options"),
     [
@@ -189,6 +191,7 @@ def reference_chain(name):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", list(CHAINS))
 def test_long_chains(name):
     codes, y, weights, scalars, arrays = reference_chain(name)
@@ -204,6 +207,13 @@ def test_long_chains(name):
     assert np.abs(z).max() < 4.5
     ebv = posterior.breeding_values["mean"].values
     assert np.corrcoef(ebv, arrays["ebv_mean"])[0, 1] > 0.999
+
+
+@pytest.mark.parametrize(("name", "size"), [("wheat1_BayesC", 24), ("mice10_bmi_BayesCpi", 42)])
+def test_independent_blocks_of_related_samples_are_stopped(name, size):
+    codes, y, _, _, _ = reference_chain(name)
+    with pytest.raises(NotConvergedError, match="independent blocks are not stable"):
+        bayes.fit(codes, y, **CHAINS[name], schedule="independent", blocks=size, chains=1, maf_min=0.0)
 
 
 def test_windows_and_moments_of_stored_draws(transitions):
