@@ -37,6 +37,9 @@ class GenotypeOperator:
     memory_limit: bytes that all local processes may use (None: the current limit); what is left beside the work
     space holds packed chunks, "cache=False" reads them again each pass.
 
+    leaves: parts of a pass whose results are added up; by default a function of the view. Operators with the same
+    number can share a pass (`shared`).
+
     The same view, tile, block and leaves give the same bits for any number of threads or workers.
     """
 
@@ -49,6 +52,7 @@ class GenotypeOperator:
         memory_limit: int | str | None = None,
         cache: bool = True,
         runner: PassRunner | None = None,
+        leaves: int | None = None,
     ):
         self.view = view
         self.runner = runner or PassRunner()
@@ -63,7 +67,8 @@ class GenotypeOperator:
         self.weights = None if weights is None else _checked_weights(weights, view.n_variants)
         self.component_names = None if components is None else list(components)
         self._member = None if components is None else _membership(components, view.n_variants)
-        leaves = n_leaves(view.n_chunks, view.n_variants * view.row_bytes, view.n_samples)
+        if leaves is None:
+            leaves = n_leaves(view.n_chunks, view.n_variants * view.row_bytes, view.n_samples)
         self.bounds = leaf_bounds(view.n_chunks, leaves)
         self._leaf_bytes = view.n_variants * view.row_bytes / leaves
 

@@ -21,6 +21,7 @@ from daskgen.errors import InputError, StoreError
 from daskgen.kernels import genotype_codes as codes
 from daskgen.stores import Location, StoreLike, open_group
 from daskgen.stores.decoded import GenotypeReader
+from daskgen.stores.genotype_layout import reading_rows
 
 __all__ = ["DatasetReader", "GenotypeReader", "Genotypes", "StoreReader", "open_reader"]
 
@@ -61,7 +62,7 @@ class StoreReader:
             stored.shape[0],
             int(group.attrs["n_samples"]),  # type: ignore[call-overload]
             "call_dosage" in group,
-            (stored.shards or stored.chunks)[0],
+            reading_rows(group),
             None if has_calls else float(threshold),  # type: ignore[arg-type]
         )
 

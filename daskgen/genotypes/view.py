@@ -8,6 +8,7 @@ once where the chunk stays in the worker's cache.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,7 +21,10 @@ from daskgen.kernels import genotype_codes as codes
 from daskgen.kernels import genotype_products as products
 from daskgen.passes import worker_cache
 
-__all__ = ["Chunk", "GenotypeView"]
+__all__ = ["Chunk", "GenotypeView", "Rows"]
+
+Rows = Callable[[int, int], np.ndarray]
+"""(first, last plus one variant of the source) -> codes or dosages in all samples."""
 
 
 @dataclass(frozen=True)
@@ -117,21 +121,28 @@ class GenotypeView:
         return self.reader.reader_id, digest.hexdigest()
 
     # -- chunks --------------------------------------------------------------------------------------------
-    def load(self, index: int, budget: int = 0) -> Chunk:
-        """Chunk `index`, from this worker's cache if it is there; kept while the cache stays below `budget` bytes."""
+    def load(self, index: int, budget: int = 0, rows: Rows | None = None) -> Chunk:
+        """Chunk `index`, from this worker's cache if it is there; kept while the cache stays below `budget` bytes.
+
+        rows: where the source's rows come from instead of the reader (views that share what is read).
+        """
         if budget <= 0:
-            return self._read(index)
+            return self._read(index, rows)
 
         def read() -> tuple[Chunk, int]:
-            chunk = self._read(index)
+            chunk = self._read(index, rows)
             return chunk, chunk.nbytes
 
         return worker_cache().get(self.key, index, read, budget=budget)
 
-    def read_codes(self, index: int) -> np.ndarray:
+    def source_rows(self, start: int, stop: int) -> np.ndarray:
+        """Codes (or dosages) of the source's variants `start` to `stop` - 1 in all of its samples."""
+        return self.reader.read_dosage(start, stop) if self.use_dosage else self.reader.read(start, stop)
+
+    def read_codes(self, index: int, rows_of: Rows | None = None) -> np.ndarray:
         """The codes (or dosages) of chunk `index`, cut to the view's samples and variants."""
         start, stop, rows = self.chunk_rows[index]
-        block = self.reader.read_dosage(start, stop) if self.use_dosage else self.reader.read(start, stop)
+        block = (rows_of or self.source_rows)(start, stop)
         if self.variants is not None and rows.stop - rows.start < stop - start:
             block = np.ascontiguousarray(block[self.variants[rows] - start])
         if self.samples is not None:
@@ -147,8 +158,8 @@ class GenotypeView:
             return moments.from_dosage_sums(*codes.dosage_moments(block))
         return moments.from_counts(codes.count_codes(block, self.n_samples))
 
-    def _read(self, index: int) -> Chunk:
-        block = self.read_codes(index)
+    def _read(self, index: int, rows: Rows | None = None) -> Chunk:
+        block = self.read_codes(index, rows)
         found = self.moments_of(block)
         if self.fixed is None:
             mean, factor = found.centre(), found.factor(self.scale, self.alpha)

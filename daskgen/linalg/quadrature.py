@@ -8,7 +8,7 @@ that this brings does not spoil the rule (Golub and Meurant 2010, Matrices, Mome
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,10 +48,13 @@ class Recurrences:
         return self.steps > 0 and not self.beta[-1].any()
 
     def step(self, apply: Callable[[np.ndarray], np.ndarray]) -> None:
-        """One product A V, and the recurrence A v_j = beta_{j-1} v_{j-1} + alpha_j v_j + beta_j v_{j+1}."""
-        rest = apply(self.vectors)
-        before = self.beta[-1] if self.steps else np.zeros(rest.shape[1])
-        rest = rest - self.previous * before
+        """One product A V, and the recurrence with it."""
+        self.advance(apply(self.vectors))
+
+    def advance(self, product: np.ndarray) -> None:
+        """Take in A times the last vectors: A v_j = beta_{j-1} v_{j-1} + alpha_j v_j + beta_j v_{j+1}."""
+        before = self.beta[-1] if self.steps else np.zeros(product.shape[1])
+        rest = product - self.previous * before
         alpha = np.einsum("nr,nr->r", rest, self.vectors)
         rest -= self.vectors * alpha
         # Once more against the last vector: what rounding left there grows otherwise.
@@ -80,15 +83,11 @@ class Recurrences:
         nodes, vectors = np.linalg.eigh(t, UPLO="L")
         return nodes, vectors[:, 0, :] ** 2 * self.squared[columns][:, None]
 
-    def after(self, steps: int) -> Recurrences:
-        """What was known after the first `steps` steps: enough for its rule, not to go on from there."""
-        return Recurrences(self.vectors, self.previous, self.alpha[:steps], self.beta[:steps], self.squared)
-
     def as_arrays(self) -> dict[str, np.ndarray]:
         """The state as named arrays, for a checkpoint."""
         return {name: getattr(self, name) for name in ("vectors", "previous", "alpha", "beta", "squared")}
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Recurrences:
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Recurrences:
         """The state that `as_arrays` gave."""
         return cls(*(arrays[name] for name in ("vectors", "previous", "alpha", "beta", "squared")))

@@ -14,6 +14,7 @@ from daskgen import limits
 from daskgen.genotypes.source import GenotypeSource
 from daskgen.gwas.layout import array_plans, attach_run, computed
 from daskgen.gwas.storing import plain, run_key, small_arrays, store_attributes
+from daskgen.passes import Checkpoint
 from daskgen.reml.association import STATUS_TEXT, Status
 from daskgen.reml.association_graph import OUTPUTS, Scan, plan_scan, write_groups
 from daskgen.stores import ChunkLayout, RunKey, StoreLike, StoreWriter, column_layout, n_objects
@@ -43,11 +44,12 @@ def scan_dataset(
     inputs: Sequence[Any],
     distribution: str,
     more: Mapping[str, Any] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> xr.Dataset:
     """The tests of `scan` as a lazy Dataset with the accessor `.dg`.
 
     phenotypes: by row of the result; arguments: what the tests depend on; distribution: of the statistic, "t" or
-    "normal"; more: further attributes.
+    "normal"; more: further attributes; checkpoint: state of what came before, removed when all tests are written.
     """
     dims = ("variant",) if scan.single else ("trait", "variant")
     variables: dict[str, Any] = {name: (dims, array) for name, array in scan.lazy().items()}
@@ -69,7 +71,7 @@ def scan_dataset(
         "missing_calls": scan.handling,
         **(more or {}),
     }
-    return attach_run(xr.Dataset(variables, attrs=attrs), _ScanRun(scan))
+    return attach_run(xr.Dataset(variables, attrs=attrs), _ScanRun(scan, checkpoint))
 
 
 def _variant_columns(source: GenotypeSource, scan: Scan) -> dict[str, Any]:
@@ -96,6 +98,7 @@ class _ScanRun:
     """Writes the whole of a lazy result by the pass over its variants."""
 
     scan: Scan
+    checkpoint: Checkpoint | None = None
 
     def to_store(self, dataset: xr.Dataset, path: StoreLike, *, force: bool, resume: bool) -> str:
         """The tests of every variant, as a store; see `daskgen.gwas.layout.Run`."""
@@ -123,7 +126,7 @@ class _ScanRun:
                 "inputs": dataset.attrs["inputs"],
                 "effect_allele": "the second of variant_allele",
             },
-            attrs=store_attributes(dataset),
+            attrs=store_attributes(dataset.attrs),
             force=force,
             resume=resume,
         ) as writer:
@@ -137,4 +140,7 @@ class _ScanRun:
                     part = dataset.isel(variant=others.target.ranges(index)["variant"])
                     values = computed([part[name].data for name in columns])
                     others.target.write(index, {n: plain(np.asarray(v)) for n, v in zip(columns, values, strict=True)})
-            return writer.finish().url
+            url = writer.finish().url
+        if self.checkpoint is not None:
+            self.checkpoint.remove()
+        return url

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from daskgen import limits
 from daskgen.passes import MemoryItem, Plan
-from daskgen.reml.lanczos_fit import FIRST_PROBES
+from daskgen.reml.probes import FIRST_PROBES
 from daskgen.reml.relationships import Relationships
 from daskgen.reml.study import Group, Study
 
-__all__ = ["Predicted", "chosen_method", "predict_costs"]
+__all__ = ["Predicted", "chosen_method", "most_columns", "predict_costs"]
 
 log = logging.getLogger("daskgen.reml")
 
@@ -20,6 +20,10 @@ _MATRIX = 1.0e-11  # float64 relationship matrix, per sample x sample x variant
 _EIGEN = 2.2e-10  # eigenvectors, per sample^3
 _INVERSE = 8e-11  # one average-information step with dense matrices, per sample^3
 _DECODE, _COLUMN = 2.0e-10, 4.5e-11  # streamed product, per genotype; per genotype and vector
+
+ONE_PASSES, SEVERAL_PASSES = 16, 55
+"""Passes of a fit with one component and with several, of unrelated samples; families and structure take up to three
+times as many."""
 
 UNIMPORTANT = 5.0
 """Seconds below which the exact way is taken without a comparison."""
@@ -45,11 +49,16 @@ def predict_costs(n: int, m: int, components: int, phenotypes: int, probes: int,
     several = components > 1
     factorise = (12 * phenotypes * (components + 2) * _INVERSE if several else _EIGEN) * float(n) ** 3
     exact = (_MATRIX * float(n) ** 2 * m + factorise) / threads
-    passes = 90 * phenotypes if several else 24
+    passes = SEVERAL_PASSES * phenotypes if several else ONE_PASSES
     columns = probes + (1 if several else phenotypes)
     stochastic = passes * float(n) * m * (_DECODE + _COLUMN * columns) / threads
     matrices = 2 * components + 4 if several else 5
     return Predicted(exact, stochastic, 8 * n * n * matrices)
+
+
+def most_columns(n: int, memory_limit: int | str | None) -> int:
+    """Columns of n samples that the space of a stochastic fit may have: a quarter of the memory, in float32."""
+    return int(limits.memory_limit(memory_limit) // (16 * n))
 
 
 def chosen_method(method: str, study: Study, group: Group, relationships: Relationships, n_probes: int | None) -> str:
@@ -89,6 +98,8 @@ def _streamed_plan(
     plan = relationships.parts[0].operator.plan(columns, passes=None)
     plan.title = f"stochastic, {_counted(components, 'component')}, {probes} probes"
     vectors = 8 * group.n * columns * 6
+    if components == 1:
+        vectors += 4 * group.n * columns * ONE_PASSES  # the space
     if components > 1:
         # Products of every component with probes and solutions: kept, new, and what a pass returns.
         vectors += group.n * columns * components * (4 + 8 + 8)

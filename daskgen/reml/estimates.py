@@ -45,3 +45,20 @@ class Estimates:
         # Components that cannot be told apart (the same variants) have no information of their own.
         out[np.ix_(free, free)] = np.linalg.pinv(self.information[np.ix_(free, free)], rcond=1e-12, hermitian=True)
         return out
+
+    def put_back(self, used: np.ndarray, components: int) -> None:
+        """Put back components that were left out of the model: variance 0, at its bound. used: those it had."""
+        if len(used) == components:
+            return
+        at = np.append(used, components)
+        for name in ("theta", "score"):
+            full = np.zeros(components + 1)
+            full[at] = getattr(self, name)
+            setattr(self, name, full)
+        for name in ("information", "monte_carlo"):
+            square = np.zeros((components + 1, components + 1))
+            square[np.ix_(at, at)] = getattr(self, name)
+            setattr(self, name, square)
+        bound = np.ones(components + 1, bool)
+        bound[at] = self.at_bound
+        self.at_bound = bound

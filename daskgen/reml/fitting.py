@@ -10,25 +10,31 @@ import numpy as np
 
 from daskgen.errors import InputError, UsageError
 from daskgen.genotypes.selection import Selection
+from daskgen.genotypes.shared import shared_diagonals, shared_moments
 from daskgen.inputs.arguments import known_arguments
 from daskgen.inputs.sample_table import Table
 from daskgen.passes import Checkpoint
+from daskgen.reml.asking import Asking, Request, answered, together
 from daskgen.reml.assembling import fit_dataset
-from daskgen.reml.choosing import chosen_method
+from daskgen.reml.choosing import chosen_method, most_columns
 from daskgen.reml.components import ComponentSpec
 from daskgen.reml.dense_model import DenseModel
 from daskgen.reml.estimates import Estimates
+from daskgen.reml.journal import Journal
 from daskgen.reml.lanczos_fit import LanczosFit
 from daskgen.reml.model import FittedGroup, FittedModel
 from daskgen.reml.pcg_fit import PcgFit
-from daskgen.reml.relationships import Relationships, Some
+from daskgen.reml.relationships import Relationships, Some, shared_products
 from daskgen.reml.result import RemlFit
 from daskgen.reml.study import GenotypeSets, Group, Study, open_study
-from daskgen.stores import Location, RunKey, StoreLike
+from daskgen.stores import RunKey, StoreLike
 
 __all__ = ["fit"]
 
 log = logging.getLogger("daskgen.reml")
+
+Fitted = tuple[list[Estimates], np.ndarray]
+"""Estimates of a group's phenotypes, and mean diagonals (G + 1,) of its matrices."""
 
 METHODS = ("auto", "exact", "stochastic")
 
@@ -83,9 +89,10 @@ def fit(
         predicted time is the lower or below five seconds, and it fits in memory.
     n_probes
         Random probes of the stochastic way. "auto": 24, and as many more as bring the Monte-Carlo error of every
-        variance to 5 % of its standard error (10 % with several components), at most 256.
+        variance to 5 % of its standard error (10 % above 10,000 samples or with several components), at most 256.
     tol
-        The stochastic way ends when estimates change by less than this share of their standard errors.
+        The stochastic way ends when estimates change by less than this share of their standard errors, or by what is
+        random.
     dosage
         "auto": dosages where the source has them, else calls; True, False.
     pheno_name, covar_name
@@ -103,7 +110,7 @@ def fit(
     seed
         Of the probes; with the same samples the same probes whatever else is fitted.
     checkpoint
-        File for the state of the stochastic way, so that a stopped run goes on.
+        File for the state of the stochastic way, so that a stopped run goes on after the last pass.
     selection
         keep, remove, extract, exclude, contig, region, maf_min, missing_max (see `daskgen.genotypes`).
 
@@ -139,28 +146,26 @@ def fit(
         residual_weights=residual_weights,
     )
     probes = None if n_probes == "auto" else int(n_probes)
-    fitted, diagonals, methods, saved = [], [], [], []
-    for number, group in enumerate(study.groups):
-        relationships = opened_relationships(study, group)
-        way = chosen_method(method, study, group, relationships, probes)
-        if way == "exact":
-            estimates, mean_diagonal = _fit_exactly(group, relationships)
-        else:
-            states = _checkpoints(checkpoint, number, group, relationships, probes, tol, seed)
-            saved += states
-            estimates, mean_diagonal = _fit_streamed(group, relationships, probes, tol, seed, states)
-        fitted.append(FittedGroup(group, relationships, estimates))
-        diagonals.append(mean_diagonal)
-        methods.append(way)
+    opened = opened_groups(study)
+    methods = [
+        chosen_method(method, study, group, relationships, probes)
+        for group, relationships in zip(study.groups, opened, strict=True)
+    ]
+    journal = Journal(_checkpoint(checkpoint, study, opened, methods, probes, tol, seed))
+    found = _fit_groups(study, opened, methods, probes, tol, seed, journal)
+    fitted = [
+        FittedGroup(group, relationships, estimates)
+        for group, relationships, (estimates, _) in zip(study.groups, opened, found, strict=True)
+    ]
     arguments = {"components": components, "method": method, "n_probes": n_probes, "tol": tol, "dosage": dosage}
     attrs = run_attributes(study, {"scale": scale, "alpha": float(alpha), "seed": int(seed)}, arguments | selection)
-    dataset = fit_dataset(study, fitted, diagonals, methods, attrs)
+    dataset = fit_dataset(study, fitted, [diagonal for _, diagonal in found], methods, attrs)
     if dataset["converged"].values.all():
-        for state in saved:
-            state.remove()
+        journal.remove()
     else:
-        names = dataset["phenotype"].values[~dataset["converged"].values]
-        log.warning("not converged: %s", ", ".join(f"{name} ({dataset['reason'].values[0]})" for name in names))
+        left = dataset.isel(phenotype=~dataset["converged"].values)
+        told = zip(left["phenotype"].values, left["reason"].values, strict=True)
+        log.warning("not converged: %s", ", ".join(f"{name} ({reason})" for name, reason in told))
     return RemlFit(dataset, FittedModel(study, fitted))
 
 
@@ -185,8 +190,14 @@ def run_attributes(study: Study, numbers: Mapping[str, Any], arguments: Mapping[
 
 
 def opened_relationships(study: Study, group: Group) -> Relationships:
-    """The relationship matrices of a group; InputError where no variant varies, a log line for those left out."""
+    """The relationship matrices of a group, checked."""
     relationships = study.relationships(group)
+    check_variation(relationships)
+    return relationships
+
+
+def check_variation(relationships: Relationships) -> None:
+    """InputError where no variant varies, a log line for those left out."""
     if not relationships.counted.any():
         raise InputError("no variant varies in the analysed samples.", found=f"{relationships.n_variants:,} variants")
     moments = [part.operator.moments for part in relationships.parts]
@@ -196,101 +207,119 @@ def opened_relationships(study: Study, group: Group) -> Relationships:
     for name, c in zip(relationships.names, relationships.counted, strict=True):
         if not c:
             log.warning("component %s has no variant that varies: its variance is 0", name)
-    return relationships
 
 
-def _checkpoints(
+def opened_groups(study: Study) -> list[Relationships]:
+    """The relationship matrices of all groups; what varies in each is counted in one pass."""
+    opened = [study.relationships(group) for group in study.groups]
+    for parts in zip(*(relationships.parts for relationships in opened), strict=True):
+        shared_moments([part.operator for part in parts])
+    for relationships in opened:
+        check_variation(relationships)
+    return opened
+
+
+def _checkpoint(
     place: StoreLike | None,
-    number: int,
-    group: Group,
-    relationships: Relationships,
+    study: Study,
+    opened: Sequence[Relationships],
+    methods: Sequence[str],
     probes: int | None,
     tol: float,
     seed: int,
-) -> list[Checkpoint]:
-    """One per phenotype of the group (the first serves all of them where they are fitted together)."""
-    views = [list(part.operator.view.key) for part in relationships.parts]
-    # Without the first file there is nothing to continue: what other phenotypes left behind is of another run.
-    fresh = place is not None and number == 0 and not Location.of(place).exists()
-    found = []
-    for t, name in enumerate(group.phenotypes):
-        arguments = {
-            "values": group.weighted_values if t == 0 else group.weighted_values[:, t],
-            "basis": group.design.basis,
-            "weights": [part.weights for part in relationships.parts],
-            "probes": probes,
-            "tol": tol,
-            "seed": seed,
-        }
-        suffix = "" if number == t == 0 else f".{number}.{t}"
-        path = None if place is None else f"{place}{suffix}"
-        found.append(Checkpoint(path, RunKey(f"reml {name}", arguments, views)))
-        if fresh:
-            found[-1].remove()
-    return found
+) -> Checkpoint:
+    """The file that keeps the state of what is streamed."""
+    streamed = [
+        (group, relationships)
+        for group, relationships, way in zip(study.groups, opened, methods, strict=True)
+        if way == "stochastic"
+    ]
+    arguments = {
+        "phenotypes": [list(group.phenotypes) for group, _ in streamed],
+        "values": [group.weighted_values for group, _ in streamed],
+        "basis": [group.design.basis for group, _ in streamed],
+        "weights": [part.weights for _, relationships in streamed for part in relationships.parts],
+        "probes": probes,
+        "tol": tol,
+        "seed": seed,
+    }
+    views = [list(part.operator.view.key) for _, relationships in streamed for part in relationships.parts]
+    return Checkpoint(place if streamed else None, RunKey("reml", arguments, views))
 
 
-def _fit_exactly(group: Group, relationships: Relationships) -> tuple[list[Estimates], np.ndarray]:
-    """(estimates of the group's phenotypes, mean diagonals (G + 1,)) with dense matrices."""
+def _fit_groups(
+    study: Study,
+    opened: Sequence[Relationships],
+    methods: Sequence[str],
+    probes: int | None,
+    tol: float,
+    seed: int,
+    journal: Journal,
+) -> list[Fitted]:
+    """All groups, those that are streamed side by side."""
+    streamed = [number for number, way in enumerate(methods) if way == "stochastic"]
+    if streamed:
+        for parts in zip(*(opened[number].parts for number in streamed), strict=True):
+            shared_diagonals([part.operator for part in parts])
+    asking = [
+        _streamed(study, study.groups[i], opened[i], probes, tol, seed, journal.within(f"group {i}")) for i in streamed
+    ]
+
+    def answer(requests: Sequence[Request]) -> list[np.ndarray]:
+        journal.write()
+        return shared_products(requests)
+
+    from_streams = dict(zip(streamed, answered(together(asking), answer), strict=True))
+    return [
+        from_streams[i] if i in from_streams else _fit_exactly(group, relationships)
+        for i, (group, relationships) in enumerate(zip(study.groups, opened, strict=True))
+    ]
+
+
+def _fit_exactly(group: Group, relationships: Relationships) -> Fitted:
+    """Estimates of the group's phenotypes with dense matrices."""
     used = relationships.used
     matrices = relationships.dense()[used]
     diagonal = relationships.mean_diagonals([np.diag(k) for k in matrices], used)
     model = DenseModel(matrices, group.design)
     found = [model.fit(np.ascontiguousarray(y)) for y in group.weighted_values.T]
-    for estimates in found:
-        estimates.passes = relationships.passes
-    return [with_empty(e, used, len(relationships.counted)) for e in found], diagonal
+    return _completed(found, relationships), diagonal
 
 
-def _fit_streamed(
+def _streamed(
+    study: Study,
     group: Group,
     relationships: Relationships,
     n_probes: int | None,
     tol: float,
     seed: int,
-    saved: Sequence[Checkpoint],
-) -> tuple[list[Estimates], np.ndarray]:
+    journal: Journal,
+) -> Asking[Fitted]:
     """The same with streamed products and random probes."""
     used, root = relationships.used, relationships.root_weights
     diagonals = relationships.diagonals[used]
+    diagonal = relationships.mean_diagonals(diagonals, used, weighted=False)
+    names = [f"phenotype {t}" for t in range(len(group.phenotypes))]
+    known = [kept for name in names if (kept := journal.estimates(name)) is not None]
+    if len(known) == len(names):
+        return known, diagonal
     traces = diagonals @ (np.ones(group.n) if root is None else root**2)
-    kernels = Some(relationships, used)
-    y = group.weighted_values
-    options: dict[str, Any] = {"seed": seed, "n_probes": n_probes, "tol": tol}
+    data = (Some(relationships, used), group.design, group.weighted_values, group.rows)
+    options: dict[str, Any] = {"seed": seed, "n_probes": n_probes, "tol": tol, "journal": journal}
     if len(used) == 1:
-        one = LanczosFit(
-            lambda v: kernels.combined(np.ones(1), v),
-            group.design,
-            y,
-            group.rows,
-            float(traces[0]),
-            saved=saved[0],
-            **options,
-        )
-        found = one.fit()
+        most = most_columns(group.n, study.memory_limit)
+        found = yield from LanczosFit(*data, float(traces[0]), most_columns=most, **options).fit()
     else:
-        several = PcgFit(kernels, group.design, group.rows, traces, **options)
-        found = [several.fit(np.ascontiguousarray(column), state) for column, state in zip(y.T, saved, strict=True)]
+        found = yield from PcgFit(*data, traces, **options).fit()
+    journal.forget()
+    for name, estimates in zip(names, _completed(found, relationships), strict=True):
+        journal.keep_estimates(name, estimates)
+    return found, diagonal
+
+
+def _completed(found: list[Estimates], relationships: Relationships) -> list[Estimates]:
+    """With the passes that were made and the components that have no variants."""
     for estimates in found:
         estimates.passes = relationships.passes
-    full = [with_empty(e, used, len(relationships.counted)) for e in found]
-    return full, relationships.mean_diagonals(diagonals, used, weighted=False)
-
-
-def with_empty(estimates: Estimates, used: np.ndarray, components: int) -> Estimates:
-    """Components without variants put back: variance 0, at its bound."""
-    if len(used) == components:
-        return estimates
-    at = np.append(used, components)
-    for name in ("theta", "score"):
-        full = np.zeros(components + 1)
-        full[at] = getattr(estimates, name)
-        setattr(estimates, name, full)
-    for name in ("information", "monte_carlo"):
-        square = np.zeros((components + 1, components + 1))
-        square[np.ix_(at, at)] = getattr(estimates, name)
-        setattr(estimates, name, square)
-    bound = np.ones(components + 1, bool)
-    bound[at] = estimates.at_bound
-    estimates.at_bound = bound
-    return estimates
+        estimates.put_back(relationships.used, len(relationships.counted))
+    return found

@@ -24,7 +24,7 @@ from daskgen.reml.components import ComponentSpec
 from daskgen.reml.dense_model import DenseModel
 from daskgen.reml.design import Design
 from daskgen.reml.estimates import Estimates
-from daskgen.reml.fitting import checked_options, opened_relationships, run_attributes, with_empty
+from daskgen.reml.fitting import checked_options, opened_relationships, run_attributes
 from daskgen.reml.model import FittedGroup, FittedModel
 from daskgen.reml.probes import signs
 from daskgen.reml.relationships import Relationships, Some
@@ -110,13 +110,14 @@ def _exactly(
     found = []
     for y in group.weighted_values.T:
         rest = group.design.residual(y)
-        theta = np.linalg.solve(normal, [float(rest @ (a @ rest)) for a in parts])
+        theta = _inverse(normal) @ [float(rest @ (a @ rest)) for a in parts]
         h = np.tensordot(theta, np.stack(parts), 1)
         products = [a @ h for a in parts]
         spread = np.array([[2 * float(np.vdot(a, b.T)) for b in products] for a in products])
         estimates = _estimates(theta, normal, spread, None, y, group.design, model.squares)
         estimates.passes = relationships.passes
-        found.append(with_empty(estimates, used, len(relationships.counted)))
+        estimates.put_back(used, len(relationships.counted))
+        found.append(estimates)
     return found, relationships.mean_diagonals([np.diag(k) for k in matrices], used)
 
 
@@ -146,14 +147,19 @@ def _streamed(
     estimates = []
     for i in range(t):
         y = rest[:, i]
-        theta = np.linalg.solve(normal, np.append(ky[:, :, i] @ y, y @ y))
+        theta = _inverse(normal) @ np.append(ky[:, :, i] @ y, y @ y)
         spread = _spread(kernels, design, theta, kz[:, :, few], z[:, few])
         deviations = np.einsum("ijr,j->ri", by_probe - normal[:, :, None], theta)
         estimates.append(_estimates(theta, normal, spread, deviations, group.weighted_values[:, i], design, squares))
     for e in estimates:
         e.n_probes, e.passes = n_probes, relationships.passes
-    full = [with_empty(e, used, len(relationships.counted)) for e in estimates]
-    return full, relationships.mean_diagonals(diagonals, used, weighted=False)
+        e.put_back(used, len(relationships.counted))
+    return estimates, relationships.mean_diagonals(diagonals, used, weighted=False)
+
+
+def _inverse(normal: np.ndarray) -> np.ndarray:
+    """T^-1; components with the same relationships share what they explain equally."""
+    return np.asarray(np.linalg.pinv(normal, rcond=1e-10, hermitian=True))
 
 
 def _spread(kernels: Some, design: Design, theta: np.ndarray, kz: np.ndarray, z: np.ndarray) -> np.ndarray:
@@ -177,7 +183,7 @@ def _estimates(
     design: Design,
     squares: Sequence[np.ndarray] | np.ndarray,
 ) -> Estimates:
-    inverse = np.linalg.inv(normal)
+    inverse = _inverse(normal)
     covariance = inverse @ spread @ inverse
     monte_carlo = np.zeros_like(covariance)
     if deviations is not None:

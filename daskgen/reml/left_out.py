@@ -20,10 +20,11 @@ from daskgen.errors import UsageError
 from daskgen.genotypes.source import UNPLACED, GenotypeSource
 from daskgen.genotypes.view import GenotypeView
 from daskgen.kernels.standardised import standardised
-from daskgen.linalg.conjugate_gradient import conjugate_gradient
+from daskgen.linalg.conjugate_gradient import ConjugateGradients
 from daskgen.reml.dense_model import DenseModel
 from daskgen.reml.design import Design
 from daskgen.reml.graph import relationship_matrices
+from daskgen.reml.journal import Journal
 from daskgen.reml.left_out_graph import left_out_products
 from daskgen.reml.mixed_association import LeftOut
 from daskgen.reml.relationships import Relationships
@@ -131,13 +132,33 @@ def predict_seconds(problem: Problem) -> tuple[float, float]:
 # Exact ----------------------------------------------------------------------------------------------------------------
 
 
-def exact_models(problem: Problem, *, refit: bool = False) -> tuple[LeftOut, np.ndarray]:
-    """(P_k y and x'P_k x of every tested variant, variances (K + 1, t, G + 1)) with dense matrices."""
-    found = problem.empty()
+def exact_models(
+    problem: Problem, *, refit: bool = False, journal: Journal | None = None
+) -> tuple[LeftOut, np.ndarray]:
+    """(P_k y and x'P_k x of every tested variant, variances (K + 1, t, G + 1)) with dense matrices.
+
+    journal: keeps the groups that are done.
+    """
+    found, journal = problem.empty(), journal or Journal()
     t = problem.values.shape[1]
     denominator = np.full((problem.scanned.n_variants, t), np.nan)
     variances = np.tile(problem.theta, (problem.n_groups + 1, 1, 1))
-    for k, matrices in _left_out_matrices(problem):
+    done: list[int] = []
+    if (known := journal.known("exact")) is not None:
+        found.projected[...], denominator[...], variances[...] = (
+            known[name] for name in ("projected", "denominator", "variances")
+        )
+        done = known["done"].tolist()
+    journal.keep(
+        "exact",
+        lambda: {
+            "projected": found.projected,
+            "denominator": denominator,
+            "variances": variances,
+            "done": np.array(done, np.int64),
+        },
+    )
+    for k, matrices in _left_out_matrices(problem, done):
         # Components that have variants only in the group are left out with it.
         used = np.flatnonzero(problem.counted(k) > 0)
         model = DenseModel(matrices[used], problem.design)
@@ -154,15 +175,19 @@ def exact_models(problem: Problem, *, refit: bool = False) -> tuple[LeftOut, np.
             found.projected[k, :, i] = problem.design.residual(inverse @ y)
             for rows, x in _centred_blocks(problem.scanned, chosen):
                 denominator[rows, i] = np.einsum("vn,vn->v", x @ inverse, x)
+        done.append(k)
+        journal.write()
     return LeftOut(found.group, found.projected, None, denominator), variances
 
 
-def _left_out_matrices(problem: Problem) -> Iterator[tuple[int, np.ndarray]]:
-    """(k, K_g,-k of every component (G, n, n)) of the groups that are needed."""
+def _left_out_matrices(problem: Problem, done: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+    """(k, K_g,-k of every component (G, n, n)) of the groups that are needed and not done."""
     relationships = problem.relationships
+    needed = problem.needed[~np.isin(problem.needed, done)]
+    if not len(needed):
+        return
     n, full, counted = problem.values.shape[0], relationships.dense(), relationships.counted
     relationships.passes += 1
-    needed = problem.needed
     if needed[0] == -1:
         yield -1, full
         needed = needed[1:]
@@ -201,10 +226,12 @@ def _centred_blocks(view: GenotypeView, chosen: np.ndarray) -> Iterator[tuple[np
 # Streamed -------------------------------------------------------------------------------------------------------------
 
 
-def streamed_models(problem: Problem, *, testable: np.ndarray, seed: int = 0) -> LeftOut:
+def streamed_models(
+    problem: Problem, *, testable: np.ndarray, seed: int = 0, journal: Journal | None = None
+) -> LeftOut:
     """P_k y and the calibrated denominators gamma by conjugate gradients.
 
-    testable: bool (m,), the tested variants that may calibrate.
+    testable: bool (m,), the tested variants that may calibrate; journal: keeps the state between passes.
     """
     found = problem.empty()
     needed, t = problem.needed, problem.values.shape[1]
@@ -220,7 +247,7 @@ def streamed_models(problem: Problem, *, testable: np.ndarray, seed: int = 0) ->
     right = np.hstack([np.tile(y, len(needed)), *([x] * t)])
     own = np.concatenate([np.repeat(needed, t), np.tile(problem.scanned_group[picked], t)])
     trait = np.concatenate([np.tile(np.arange(t), len(needed)), np.repeat(np.arange(t), len(picked))])
-    solved, residual, passes = _solve(problem, right, own, trait)
+    solved, residual, passes = _solve(problem, right, own, trait, journal or Journal())
     if residual > 10 * _TOLERANCE:
         log.warning("the left-out solves stopped at a relative residual of %.1e", residual)
     first = solved[:, : t * len(needed)].reshape(len(x), len(needed), t)
@@ -239,7 +266,9 @@ def streamed_models(problem: Problem, *, testable: np.ndarray, seed: int = 0) ->
     return LeftOut(found.group, found.projected, gamma)
 
 
-def _solve(problem: Problem, right: np.ndarray, own: np.ndarray, trait: np.ndarray) -> tuple[np.ndarray, float, int]:
+def _solve(
+    problem: Problem, right: np.ndarray, own: np.ndarray, trait: np.ndarray, journal: Journal
+) -> tuple[np.ndarray, float, int]:
     """(P_k(j) b_j of every column j, largest relative residual, passes); right (n, r): M B."""
     design, theta = problem.design, problem.theta
     factors = np.empty((theta.shape[1] - 1, len(own)))
@@ -260,5 +289,12 @@ def _solve(problem: Problem, right: np.ndarray, own: np.ndarray, trait: np.ndarr
             )
         return design.residual(total)
 
-    solution = conjugate_gradient(apply, right, tol=_TOLERANCE)
+    solves = ConjugateGradients(right, tol=_TOLERANCE)
+    if (known := journal.known("solves")) is not None:
+        solves.restore(known)
+    journal.keep("solves", solves.as_arrays)
+    while (wanted := solves.wanted) is not None:
+        solves.advance(apply(*wanted))
+        journal.write()
+    solution = solves.solution
     return design.residual(solution.solution), float(solution.residual.max()), solution.products

@@ -16,6 +16,7 @@ from daskgen.genotypes.operator import GenotypeOperator
 from daskgen.passes import MemoryItem, Plan
 from daskgen.reml.association_graph import ScanGroup
 from daskgen.reml.design import Design
+from daskgen.reml.journal import Journal
 from daskgen.reml.left_out import ContigGroups, Problem, exact_models, predict_seconds, streamed_models
 from daskgen.reml.model import FittedModel
 from daskgen.reml.relationships import Relationships
@@ -54,12 +55,14 @@ def placed_in(scanned: GenotypeSet, ids: np.ndarray) -> GenotypeSet:
 def mixed_groups(
     scanned: GenotypeSet,
     study: Study,
-    fit: RemlFit,
+    variances: Mapping[str, np.ndarray],
     settings: MixedSettings,
+    journal: Journal,
 ) -> tuple[list[ScanGroup], np.ndarray, dict[str, Any]]:
     """(groups of the scan, the study's samples that are in it, facts for the result's attributes).
 
-    scanned: what is tested, placed in the study's samples; study, fit: the model.
+    scanned: what is tested, placed in the study's samples; study: the model; variances: theta (G + 1,) by phenotype;
+    journal: keeps the left-out models.
     Raises InputError for analysed samples without scanned genotypes, PlanError where the exact way does not fit.
     """
     groups, names = study.groups, list(study.samples.phenotypes)
@@ -76,9 +79,9 @@ def mixed_groups(
     of_scanned = contigs.of_variants(scanned.source, scanned.view.variants)
     _report(contigs, scanned, of_scanned)
     found, facts = [], []
-    for group in groups:
+    for number, group in enumerate(groups):
         phenotypes = list(group.phenotypes)
-        theta = fit.dataset["variance_component"].sel(phenotype=phenotypes).values
+        theta = np.stack([variances[name] for name in phenotypes])
         view = scanned.view_of(group.rows)
         problem = Problem(
             _unweighted(study.relationships(group)),
@@ -90,7 +93,7 @@ def mixed_groups(
             view,
             of_scanned,
         )
-        left_out, facts_of_group = _solved(problem, settings)
+        left_out, facts_of_group = _solved(problem, settings, journal.within(f"group {number}"))
         facts += facts_of_group
         projected = np.zeros((len(left_out.projected), len(everyone), len(phenotypes)))
         at = np.searchsorted(everyone, group.rows)
@@ -132,7 +135,7 @@ def _report(contigs: ContigGroups, scanned: GenotypeSet, groups: np.ndarray) -> 
         )
 
 
-def _solved(problem: Problem, settings: MixedSettings) -> tuple[Any, list[dict[str, Any]]]:
+def _solved(problem: Problem, settings: MixedSettings, journal: Journal) -> tuple[Any, list[dict[str, Any]]]:
     """(LeftOut, what is to be known of each phenotype)."""
     exact, streamed = predict_seconds(problem)
     memory = limits.memory_limit(settings.memory_limit)
@@ -147,7 +150,7 @@ def _solved(problem: Problem, settings: MixedSettings) -> tuple[Any, list[dict[s
     if way == "exact":
         item = MemoryItem(f"matrices of {n:,} x {n:,} samples", needed, lower='method="streamed"')
         Plan(f"exact left-out models of {n:,} samples", memory=[item], memory_limit=memory).check()
-        left_out, variances = exact_models(problem, refit=settings.refit)
+        left_out, variances = exact_models(problem, refit=settings.refit, journal=journal)
         return left_out, [{"way": way, "variances": variances[:, i].tolist()} for i in range(problem.values.shape[1])]
     if settings.refit:
         raise UsageError("refit needs dense matrices.", do='method="exact", or without refit')
@@ -156,7 +159,7 @@ def _solved(problem: Problem, settings: MixedSettings) -> tuple[Any, list[dict[s
     testable = moments.polymorphic & (count >= max(settings.min_mac, 1))
     if not testable.any():
         raise InputError("no variant has the least minor allele count.", found=f"min_mac = {settings.min_mac:g}")
-    left_out = streamed_models(problem, testable=testable, seed=settings.seed)
+    left_out = streamed_models(problem, testable=testable, seed=settings.seed, journal=journal)
     assert left_out.gamma is not None
     return left_out, [{"way": way, "gamma": float(gamma)} for gamma in left_out.gamma]
 

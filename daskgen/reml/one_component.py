@@ -16,7 +16,9 @@ from scipy.optimize import brentq
 from daskgen.reml.estimates import Estimates
 from daskgen.reml.spectrum import Spectrum, evaluate
 
-__all__ = ["maximise"]
+__all__ = ["EDGES", "maximise"]
+
+EDGES = ("the genetic variance is at 0", "the residual variance is at 0")
 
 _LOGITS = np.arange(-14.0, 21.01, 0.5)
 """Where h is tried: from 8e-7 to 1 - 8e-10."""
@@ -50,7 +52,6 @@ def maximise(spectrum: Spectrum, log_determinant: float = 0.0) -> Estimates:
         monte_carlo = inverse @ spread @ inverse
         log_likelihood_error = float(np.sqrt((at.log_likelihood_deviations**2).sum() / (n_probes * (n_probes - 1))))
     log_likelihood = null if at_bound[0] else at.log_likelihood
-    edges = {0: "the genetic variance is at 0", 1: "the residual variance is at 0"}
     return Estimates(
         theta,
         at.score,
@@ -61,7 +62,7 @@ def maximise(spectrum: Spectrum, log_determinant: float = 0.0) -> Estimates:
         monte_carlo,
         log_likelihood_error,
         converged=True,
-        reason=edges[int(at_bound.argmax())] if at_bound.any() else "",
+        reason=EDGES[int(at_bound.argmax())] if at_bound.any() else "",
         n_probes=n_probes,
     )
 

@@ -12,6 +12,7 @@ import pandas as pd
 from daskgen.errors import InputError, UsageError
 from daskgen.inputs.arguments import known_arguments
 from daskgen.inputs.covariates import Covariates
+from daskgen.reml.asking import answered, one_by_one
 from daskgen.reml.assembling import fit_dataset
 from daskgen.reml.dense_model import DenseModel
 from daskgen.reml.estimates import Estimates
@@ -89,12 +90,10 @@ def fit_operator(
             "tol": tol,
         }
         if len(named) == 1:
-            one = LanczosFit(
-                lambda v: parts.products(v)[0], group.design, group.values, group.rows, float(known[0]), **options
-            )
-            (estimates,) = one.fit()
+            fitting = LanczosFit(parts, group.design, group.values, group.rows, float(known[0]), **options).fit()
         else:
-            estimates = PcgFit(parts, group.design, group.rows, known, **options).fit(value)
+            fitting = PcgFit(parts, group.design, group.values, group.rows, known, **options).fit()
+        (estimates,) = answered(fitting, one_by_one)
     estimates.passes = parts.passes
     u = estimates.theta[:-1, None] * parts.products(estimates.projected[:, None])[:, :, 0]
     fitted = FittedGroup(group, _Named(tuple(name for name, _ in named)), [estimates])  # type: ignore[arg-type]

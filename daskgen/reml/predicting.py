@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
-from daskgen.errors import UsageError
+from daskgen.errors import InputError, UsageError, examples
 from daskgen.genotypes.matching import VariantKeys, match_variants
 from daskgen.genotypes.operator import GenotypeOperator
 from daskgen.genotypes.reader import Genotypes
@@ -22,13 +23,22 @@ __all__ = ["predict_from"]
 log = logging.getLogger("daskgen.reml")
 
 
-def predict_from(effects: xr.Dataset, genotypes: Genotypes | Sequence[Genotypes], least_share: float) -> xr.DataArray:
+def predict_from(
+    effects: xr.Dataset,
+    genotypes: Genotypes | Sequence[Genotypes] | Mapping[str, Genotypes],
+    least_share: float,
+) -> xr.DataArray:
     """Sum over variants of (x - mean) factor effect, by phenotype and sample.
 
     effects: snp_effect (phenotype, component, variant), variant_mean, variant_factor (groups, variant), group
     (phenotype), variant_set and what identifies the variants; genotypes: as many sources as the fit had.
     """
-    given = [genotypes] if isinstance(genotypes, (str, os.PathLike, xr.Dataset)) else list(genotypes)
+    if not 0 <= least_share <= 1:
+        raise UsageError(f"least_share = {least_share!r} is out of range.", expected="a share between 0 and 1")
+    if isinstance(genotypes, (str, os.PathLike, xr.Dataset)):
+        given = [genotypes]
+    else:
+        given = list(genotypes.values() if isinstance(genotypes, Mapping) else genotypes)
     sources = [open_source(g) for g in given]
     sets = effects["variant_set"].values
     if len(sources) != sets.max(initial=0) + 1:
@@ -58,7 +68,13 @@ def predict_from(effects: xr.Dataset, genotypes: Genotypes | Sequence[Genotypes]
             f"{int(match.flipped.sum()):,}",
         )
         rows = mine[match.reference]
-        order = [source.sample_id.tolist().index(i) for i in ids] if number else None
+        order = pd.Index(source.sample_id).get_indexer(pd.Index(ids))
+        if (order < 0).any():
+            raise InputError(
+                "the genotype sources have different samples.",
+                found=f"{examples(ids[order < 0])} in the first, not in the other",
+                expected="all samples of the first in each of them",
+            )
         for group in dict.fromkeys(groups.tolist()):
             traits = np.flatnonzero(groups == group)
             mean = effects["variant_mean"].values[group, rows]
@@ -70,7 +86,7 @@ def predict_from(effects: xr.Dataset, genotypes: Genotypes | Sequence[Genotypes]
                 source.reader, variants=match.other, use_dosage=source.reader.has_dosage, fixed=(mean, factor)
             )
             sums = standardised_sums(GenotypeOperator(view), coefficients[np.ix_(traits, rows)].T).T
-            values[traits] += sums if order is None else sums[:, order]
+            values[traits] += sums[:, order]
     return xr.DataArray(
         values,
         dims=("phenotype", "sample"),

@@ -8,7 +8,10 @@ from daskgen.errors import UsageError
 from daskgen.kernels.philox import philox_key, philox_words
 from daskgen.reml.design import Design
 
-__all__ = ["enough_dimensions", "signs"]
+__all__ = ["FIRST_PROBES", "MOST_PROBES", "enough_dimensions", "more_probes", "signs"]
+
+FIRST_PROBES, MOST_PROBES = 24, 256
+"""The automatic number of probes: a start, and the most."""
 
 LEAST_DIMENSION = 30
 """Dimensions below which random probes may be all but zero once the fixed effects are taken out."""
@@ -48,3 +51,14 @@ def enough_dimensions(design: Design) -> int:
             do='method="exact"',
         )
     return n - c
+
+
+def more_probes(probes: int, share: float, aim: float) -> int:
+    """How many probes bring the share that the Monte-Carlo error has of the standard error down to `aim`.
+
+    FIRST_PROBES times a power of two, at most MOST_PROBES, so that phenotypes that want about as many share them.
+    """
+    wanted = probes
+    while share > aim * np.sqrt(wanted / probes) and wanted < MOST_PROBES:
+        wanted = min(2 * wanted, MOST_PROBES)
+    return wanted

@@ -13,10 +13,12 @@ from functools import cached_property
 import numpy as np
 
 from daskgen.genotypes.operator import GenotypeOperator
+from daskgen.genotypes.shared import Product, shared_kv
+from daskgen.reml.asking import Request
 from daskgen.reml.components import Components
 from daskgen.reml.graph import relationship_matrices
 
-__all__ = ["Part", "Relationships", "Some"]
+__all__ = ["Part", "Relationships", "Some", "shared_products"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +57,12 @@ class Relationships:
     @property
     def n_samples(self) -> int:
         return self.parts[0].operator.n_samples
+
+    @property
+    def first_components(self) -> list[int]:
+        """Number of the first component of each part."""
+        sizes = [len(part.components) for part in self.parts]
+        return [sum(sizes[:p]) for p in range(len(sizes))]
 
     @property
     def n_variants(self) -> int:
@@ -97,14 +105,14 @@ class Relationships:
     def products(self, vectors: np.ndarray, *, label: str = "K V") -> np.ndarray:
         """K_g V of every component: (G, n, r) for V (n, r). One pass."""
         self.passes += 1
-        given = self._scaled(vectors)
+        given = self.scaled(vectors)
         found = [part.operator.kv(given, label=label) for part in self.parts]
-        return self._scaled(found[0] if len(found) == 1 else np.concatenate(found))
+        return self.scaled(found[0] if len(found) == 1 else np.concatenate(found))
 
     def combined(self, theta: np.ndarray, vectors: np.ndarray, *, label: str = "K V") -> np.ndarray:
         """sum_g theta_g K_g V: (n, r). One pass, at the price of one component."""
         self.passes += bool(np.any(theta))
-        given = self._scaled(vectors)
+        given = self.scaled(vectors)
         total, first = None, 0
         for part in self.parts:
             own = theta[first : first + len(part.components)]
@@ -113,7 +121,7 @@ class Relationships:
                 continue
             found = part.operator.kv(given, combination=own, label=label)
             total = found if total is None else total + found
-        return np.zeros_like(given) if total is None else self._scaled(total)
+        return np.zeros_like(given) if total is None else self.scaled(total)
 
     @cached_property
     def diagonals(self) -> np.ndarray:
@@ -121,7 +129,8 @@ class Relationships:
         self.passes += 1
         return np.concatenate([part.operator.diagonal() for part in self.parts])
 
-    def _scaled(self, vectors: np.ndarray) -> np.ndarray:
+    def scaled(self, vectors: np.ndarray) -> np.ndarray:
+        """Rows times the root weights."""
         return vectors if self.root_weights is None else vectors * self.root_weights[:, None]
 
 
@@ -139,6 +148,71 @@ class Some:
 
     def combined(self, theta: np.ndarray, vectors: np.ndarray, *, label: str = "K V") -> np.ndarray:
         """sum_g theta_g K_g V (n, r). One pass."""
+        return self.relationships.combined(self.of_all(theta), vectors, label=label)
+
+    def of_all(self, theta: np.ndarray) -> np.ndarray:
+        """Factors of all components from those of the used ones."""
         full = np.zeros(len(self.relationships.counted))
         full[self.used] = theta
-        return self.relationships.combined(full, vectors, label=label)
+        return full
+
+
+@dataclass
+class _Joined:
+    """Requests for the same products: vectors side by side."""
+
+    kernels: Some
+    factors: np.ndarray | None
+    positions: list[int]
+    vectors: np.ndarray
+
+
+def shared_products(requests: Sequence[Request]) -> list[np.ndarray]:
+    """What is asked of the relationship matrices of any groups of samples, all in one pass (if memory allows)."""
+    joined = _joined(requests)
+    for relationships in {id(j.kernels.relationships): j.kernels.relationships for j in joined}.values():
+        relationships.passes += 1
+    totals: list[list[np.ndarray]] = [[] for _ in joined]
+    for p in range(len(joined[0].kernels.relationships.parts)):
+        wanted, at = [], []
+        for i, j in enumerate(joined):
+            relationships = j.kernels.relationships
+            part, first = relationships.parts[p], relationships.first_components[p]
+            own = None if j.factors is None else j.factors[first : first + len(part.components)]
+            if own is None or own.any():
+                wanted.append(Product(part.operator, relationships.scaled(j.vectors), own))
+                at.append(i)
+        for i, found in zip(at, shared_kv(wanted, label="REML") if wanted else [], strict=True):
+            totals[i].append(found)
+    values: list[np.ndarray] = [np.empty(0)] * len(requests)
+    for j, parts in zip(joined, totals, strict=True):
+        if not parts:
+            found = np.zeros_like(j.vectors, dtype=np.float64)
+        elif j.factors is not None:
+            found = j.kernels.relationships.scaled(sum(parts[1:], parts[0]))
+        else:
+            whole = parts[0] if len(parts) == 1 else np.concatenate(parts)
+            found = j.kernels.relationships.scaled(whole)
+            found = found if len(found) == len(j.kernels.used) else found[j.kernels.used]
+        first = 0
+        for position in j.positions:
+            last = first + requests[position].vectors.shape[1]
+            values[position] = found[..., first:last]
+            first = last
+    return values
+
+
+def _joined(requests: Sequence[Request]) -> list[_Joined]:
+    places: dict[tuple[int, bytes | None], list[int]] = {}
+    for position, request in enumerate(requests):
+        assert isinstance(request.kernels, Some)
+        factors = None if request.theta is None else np.asarray(request.theta, np.float64).tobytes()
+        places.setdefault((id(request.kernels), factors), []).append(position)
+    found = []
+    for positions in places.values():
+        one = requests[positions[0]]
+        assert isinstance(one.kernels, Some)
+        vectors = np.hstack([requests[i].vectors for i in positions]) if len(positions) > 1 else one.vectors
+        theta = None if one.theta is None else one.kernels.of_all(one.theta)
+        found.append(_Joined(one.kernels, theta, positions, vectors))
+    return found

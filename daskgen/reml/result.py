@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -228,7 +228,9 @@ class RemlFit:
         return out if self._several else out.isel(phenotype=0, drop=True)
 
     @known_arguments()
-    def predict(self, genotypes: Genotypes | Sequence[Genotypes], *, least_share: float = 0.5) -> xr.DataArray:
+    def predict(
+        self, genotypes: Genotypes | Sequence[Genotypes] | Mapping[str, Genotypes], *, least_share: float = 0.5
+    ) -> xr.DataArray:
         """Genetic values of the samples of other genotypes: sum of all components, (sample) or (phenotype, sample).
 
         Variants are matched by contig, position and alleles; with the other allele counted they are turned; what is

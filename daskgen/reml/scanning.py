@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,13 +17,16 @@ from daskgen.genotypes.view import GenotypeView
 from daskgen.inputs.arguments import known_arguments
 from daskgen.inputs.covariates import read_phenotypes
 from daskgen.inputs.sample_table import SampleIds, Table
+from daskgen.passes import Checkpoint
 from daskgen.reml.association import MISSING_CALLS
 from daskgen.reml.association_graph import Scan, ScanGroup, group_rows
 from daskgen.reml.association_results import scan_dataset
 from daskgen.reml.fitting import fit as fit_model
+from daskgen.reml.journal import Journal
 from daskgen.reml.mixed_scan import METHODS, MixedSettings, check_fit, fitted_study, mixed_groups, placed_in
 from daskgen.reml.result import RemlFit
 from daskgen.reml.study import GenotypeSet, GenotypeSets, Group, Study, open_genotype_sets, open_study, read_samples
+from daskgen.stores import Location, RunKey, StoreLike
 
 __all__ = ["gwas"]
 
@@ -58,6 +61,7 @@ def gwas(
     id_style: str = "iid",
     memory_limit: int | str | None = None,
     seed: int = 0,
+    checkpoint: StoreLike | None = None,
     **selection: Any,
 ) -> xr.Dataset:
     """Association of every variant with one or several phenotypes, additive in the number of copies of allele 1.
@@ -97,7 +101,10 @@ def gwas(
     pheno_name, covar_name, covar_categorical, covar_numeric, missing_value, id_style, memory_limit
         As in `fit`.
     seed
-        Of the choice of calibrating variants.
+        Of the choice of calibrating variants, and of the fit if it is made.
+    checkpoint
+        Of mixed models: a file for the state of the fit and of the left-out models, so that a stopped run goes on with
+        the same numbers; removed when the result has been written.
     selection
         keep, remove, extract, exclude, contig, region, maf_min, missing_max (see `daskgen.genotypes`). The random
         effect is made of all variants of its genotypes.
@@ -139,6 +146,7 @@ def gwas(
     }
     facts: dict[str, Any] = {}
     of_model: dict[str, Any] = {}
+    saved: Checkpoint | None = None
     inputs = [list(scanned.view.key)]
     if model == "linear":
         samples = read_samples(ids, eligible, scanned.name, phenotypes, covariates, **tables)
@@ -154,19 +162,21 @@ def gwas(
         source = genotypes if model_genotypes is None else model_genotypes
         everybody = model_genotypes is None and eligible.all()
         common = {"keep": None if everybody else ids[eligible].tolist(), "memory_limit": memory_limit, **tables}
-        fit, study = _fitted(fit, source, phenotypes, covariates, seed, common)
-        groups, names = list(study.groups), list(study.samples.phenotypes)
-        scanned = placed_in(scanned, study.samples.ids)
-        settings = MixedSettings(loco_groups, method, refit, float(min_mac), seed, memory_limit)
-        parts, everyone, facts = mixed_groups(scanned, study, fit, settings)
         of_model = {
             "loco_groups": loco_groups if isinstance(loco_groups, str) else dict(loco_groups),
             "method": method,
             "refit": refit,
             "seed": seed,
-            # Rounded: threads of a factorisation may differ in the last bits.
-            "theta": [[f"{value:.6g}" for value in row] for row in fit.dataset["variance_component"].values],
         }
+        key = {**of_model, "min_mac": float(min_mac), "scanned": list(scanned.view.key)}
+        modelled = _modelled(fit, source, phenotypes, covariates, common, key, checkpoint)
+        study, saved = modelled.study, modelled.checkpoint
+        groups, names = list(study.groups), list(study.samples.phenotypes)
+        scanned = placed_in(scanned, study.samples.ids)
+        settings = MixedSettings(loco_groups, method, refit, float(min_mac), seed, memory_limit)
+        parts, everyone, facts = mixed_groups(scanned, study, modelled.variances, settings, modelled.journal)
+        # Rounded: threads of a factorisation may differ in the last bits.
+        of_model["theta"] = [[f"{value:.6g}" for value in modelled.variances[name]] for name in names]
         inputs += [list(s.view.key) for s in study.genotypes]
     view = scanned.view_of(everyone)
     scan = Scan(
@@ -198,6 +208,7 @@ def gwas(
         inputs=inputs,
         distribution="t" if model == "linear" else "normal",
         more={"model": model, "covariates": list(groups[0].design.names), **facts},
+        checkpoint=saved,
     )
 
 
@@ -215,24 +226,67 @@ def _check_options(model: str, binary: str, missing_calls: str, min_mac: float, 
         raise UsageError(f"min_info = {min_info} is out of range.", expected="0 to 1")
 
 
-def _fitted(
+@dataclass(frozen=True)
+class _Modelled:
+    """The model; variances: theta (G + 1,) by phenotype; journal: keeps the left-out models in the checkpoint."""
+
+    study: Study
+    variances: Mapping[str, np.ndarray]
+    journal: Journal
+    checkpoint: Checkpoint
+
+
+def _modelled(
     fit: RemlFit | None,
     genotypes: GenotypeSets,
     phenotypes: Table,
     covariates: Table | None,
-    seed: int,
     common: dict[str, Any],
-) -> tuple[RemlFit, Study]:
-    """(the fit, the study that it is of): made here, taken from the fit, or opened again for one read from a store."""
-    if fit is None:
-        fit = fit_model(genotypes, phenotypes, covariates, seed=seed, **common)
-        study = fitted_study(fit)
-        assert study is not None
-        return fit, study
-    study = fitted_study(fit)
+    key: Mapping[str, Any],
+    place: StoreLike | None,
+) -> _Modelled:
+    """From a fit that is made here, given, or not needed because a run that was stopped has kept its variances."""
+    made = fit is None
+    if fit is None and not (place is not None and Location.of(place).exists()):
+        in_between = None if place is None else f"{place}.fit"
+        fit = fit_model(genotypes, phenotypes, covariates, seed=key["seed"], checkpoint=in_between, **common)
+    study = _study_of(fit, genotypes, phenotypes, covariates, common, made=made)
+    names = list(study.samples.phenotypes)
+    arguments = {
+        **key,
+        "values": [group.values for group in study.groups],
+        "basis": [group.design.basis for group in study.groups],
+    }
+    if fit is not None:
+        theta = fit.dataset["variance_component"].sel(phenotype=names).values
+        if not made:
+            arguments["theta"] = theta
+    views = [list(s.view.key) for s in study.genotypes]
+    checkpoint = Checkpoint(place, RunKey("reml-gwas left out", arguments, views))
+    journal = Journal(checkpoint)
+    if (known := journal.known("fit")) is not None:
+        theta = known["theta"]
+    journal.keep("fit", lambda: {"theta": theta})
+    journal.write(force=True)
+    return _Modelled(study, dict(zip(names, theta, strict=True)), journal, checkpoint)
+
+
+def _study_of(
+    fit: RemlFit | None,
+    genotypes: GenotypeSets,
+    phenotypes: Table,
+    covariates: Table | None,
+    common: Mapping[str, Any],
+    *,
+    made: bool,
+) -> Study:
+    """The study that the fit is of; opened again where it was read from a store, or where there is no fit."""
+    study = None if fit is None else fitted_study(fit)
+    if made and study is not None:
+        return study
     tables = {name: value for name, value in common.items() if name not in ("keep", "memory_limit")}
     if study is None:
-        attrs = fit.dataset.attrs
+        attrs = {} if fit is None else fit.dataset.attrs
         of_fit = attrs.get("arguments") or attrs.get("provenance", {}).get("arguments", {})
         study = open_study(
             genotypes,
@@ -241,8 +295,8 @@ def _fitted(
             Selection(keep=common["keep"]),
             components=of_fit.get("components"),
             dosage=of_fit.get("dosage", "auto"),
-            scale=attrs["scale"],
-            alpha=attrs["alpha"],
+            scale=attrs.get("scale", "empirical"),
+            alpha=attrs.get("alpha", -1.0),
             memory_limit=common["memory_limit"],
             **tables,
         )
@@ -251,8 +305,9 @@ def _fitted(
         first = study.genotypes[0].name
         own = read_samples(study.samples.ids, study.samples.eligible, first, phenotypes, covariates, **tables)
         study = replace(study, samples=own, groups=own.groups())
-    check_fit(fit, study)
-    return fit, study
+    if fit is not None:
+        check_fit(fit, study)
+    return study
 
 
 def _values_of(groups: Sequence[Group]) -> Iterator[tuple[str, np.ndarray]]:

@@ -14,7 +14,7 @@ recurrences started at y and at random probes (`SampledSpectrum`).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -66,7 +66,9 @@ class ExactSpectrum:
 
 @dataclass(frozen=True)
 class SampledSpectrum:
-    """Gauss nodes and weights of y (k,) and of the probes (R, k); weights sum to the squared length of the vector.
+    """Gauss nodes and weights of y (k,) and of the probes (R or 1, k) and (R, k); weights sum to the squared length of
+    the vector. known (j,): eigenvalues that are known with their vectors; probes, dimension and tr K are then those of
+    the space without these vectors.
 
     A trace is estimated with two control variates whose traces are known, z'z and z'Kz:
 
@@ -80,13 +82,26 @@ class SampledSpectrum:
     squares: np.ndarray
     probe_nodes: np.ndarray
     probe_squares: np.ndarray
-    dimension: int
-    trace_k: float
+    rest_dimension: int
+    rest_trace: float
+    known: np.ndarray = field(default_factory=lambda: np.empty(0))
+
+    @property
+    def dimension(self) -> int:
+        return self.rest_dimension + len(self.known)
+
+    @property
+    def trace_k(self) -> float:
+        return self.rest_trace + float(self.known.sum())
 
     def quadratic(self, functions: Functions) -> np.ndarray:
         return np.asarray(functions(self.nodes) @ self.squares)
 
     def trace(self, functions: Functions) -> tuple[np.ndarray, np.ndarray]:
+        exactly = functions(self.known).sum(axis=1)
+        if not self.probe_squares.any():  # nothing is left, or nothing that probes see
+            left = functions(np.array([max(self.rest_trace, 0.0) / max(self.rest_dimension, 1)]))[:, 0]
+            return exactly + self.rest_dimension * left, np.zeros((len(self.probe_squares), len(exactly)))
         nodes, weights = self.probe_nodes, self.probe_squares
         values = functions(nodes)
         total = weights.sum()
@@ -97,7 +112,8 @@ class SampledSpectrum:
         slope = slope / spread if spread > 1e-14 * total * max(centre, 1e-300) ** 2 else np.zeros_like(slope)
         rest = values - mean[:, None, None] - slope[:, None, None] * (nodes - centre)
         per_probe = (weights * rest).sum(axis=2)  # (k, R)
-        found = mean * self.dimension + slope * (self.trace_k - centre * self.dimension) + per_probe.mean(axis=1)
+        n = self.rest_dimension
+        found = exactly + mean * n + slope * (self.rest_trace - centre * n) + per_probe.mean(axis=1)
         return found, (per_probe - per_probe.mean(axis=1, keepdims=True)).T
 
 

@@ -25,7 +25,7 @@ from daskgen.genotypes.source import GenotypeSource, open_source
 from daskgen.genotypes.view import GenotypeView
 from daskgen.inputs.covariates import Covariates, read_covariates, read_phenotypes
 from daskgen.inputs.sample_table import SampleIds, Table, read_sample_table
-from daskgen.passes import PassRunner
+from daskgen.passes import PassRunner, n_leaves
 from daskgen.reml.components import Components, ComponentSpec, read_components
 from daskgen.reml.design import Design, make_design
 from daskgen.reml.relationships import Part, Relationships
@@ -47,6 +47,12 @@ class GenotypeSet:
     view: GenotypeView
     components: Components
     positions: np.ndarray
+
+    @property
+    def leaves(self) -> int:
+        """Leaves of a pass, whatever samples a group has of the source, so that groups can share passes."""
+        v = self.view
+        return n_leaves(v.n_chunks, v.n_variants * v.source_row_bytes, v.reader.n_samples)
 
     def view_of(self, rows: np.ndarray) -> GenotypeView:
         """The selected variants in the study's samples `rows`, with their own frequencies."""
@@ -146,6 +152,7 @@ class Study:
                     memory_limit=self.memory_limit,
                     cache=self.cache,
                     runner=self.runner,
+                    leaves=g.leaves,
                 ),
                 g.components,
             )

@@ -58,7 +58,7 @@ def test_preconditioner_and_zero_columns():
     a = a + np.diag(np.r_[np.full(30, 100.0), np.zeros(30)])
     b[:, 1] = 0
     plain = conjugate_gradient(lambda v, _: a @ v, b, tol=1e-9)
-    better = conjugate_gradient(lambda v, _: a @ v, b, tol=1e-9, precondition=lambda v: v / np.diag(a)[:, None])
+    better = conjugate_gradient(lambda v, _: a @ v, b, tol=1e-9, precondition=lambda v, _: v / np.diag(a)[:, None])
     assert better.products < plain.products
     np.testing.assert_array_equal(better.solution[:, 1], 0)
     np.testing.assert_allclose(better.solution, np.linalg.solve(a, b), rtol=1e-6, atol=1e-9)

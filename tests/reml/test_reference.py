@@ -112,13 +112,20 @@ def test_the_exact_way_equals_dense_reml(case, stores):
             np.testing.assert_allclose(effects["pev"].values[g, used], pev, atol=2e-6 * max(pev.max(), 1e-12))
 
 
-@pytest.mark.parametrize("case", ["hapmap3_sim_h50_1grm", "mice_BMI_1grm", "pine_dbh_1grm"])
+STREAMED = ["hapmap3_sim_h50_1grm", "mice_BMI_1grm", "pine_dbh_1grm"]
+STREAMED_SLOWLY = [case for case in FAST + SLOW if case not in STREAMED]
+
+
+@pytest.mark.parametrize("case", STREAMED + [pytest.param(c, marks=pytest.mark.slow) for c in STREAMED_SLOWLY])
 def test_the_stochastic_way_is_within_its_monte_carlo_error(case, stores):
     reference = json.loads(shared(f"reference/reml/{case}.json").read_text())
     positional, keywords = arguments(reference, stores)
     fit = reml.fit(*positional, method="stochastic", n_probes=60, seed=1, **keywords)
     table = fit.variance_components
     error = table["monte_carlo_se"].to_numpy()
-    assert (np.abs(table["estimate"] - reference["theta"]) <= 3 * error + 2e-3 * table["se"]).all()
-    assert abs(fit.log_likelihood - reference["ll_reml"]) <= 3 * fit.lrt["monte_carlo_se"][0]
+    # The average information is that of the exact fit, but at this theta.
+    bound = np.array([*reference["on_boundary"], False])
+    np.testing.assert_array_equal(table["at_bound"], bound)
+    assert (np.abs(table["estimate"] - reference["theta"]) <= 3 * error + 5e-3 * np.array(reference["se_AI"])).all()
+    assert abs(fit.log_likelihood - reference["ll_reml"]) <= 3 * fit.lrt["monte_carlo_se"][0] + 0.01
     np.testing.assert_allclose(table["se"], reference["se_AI"], rtol=0.1)

@@ -1,0 +1,79 @@
+"""The preconditioner of several relationship matrices against dense algebra."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from daskgen.reml.asking import answered, one_by_one
+from daskgen.reml.core import Core
+from daskgen.reml.dense_model import DenseModel
+from daskgen.reml.design import make_design
+from daskgen.reml.operators import _Kernels
+from daskgen.reml.pcg_fit import PcgFit
+
+THETA = np.array([0.3, 0.2, 0.5])
+
+
+def structured(n=160, seed=0):
+    """Two relationship matrices with some large eigenvalues, of trace n."""
+    generator = np.random.default_rng(seed)
+    made = []
+    for large in (25, 15):
+        a = generator.normal(size=(n, 2 * n))
+        a[:, :large] *= np.linspace(15, 3, large)
+        k = a @ a.T
+        made.append(k * n / np.trace(k))
+    return np.stack(made)
+
+
+def core_of(kernels, k=12):
+    vectors = np.linalg.eigh(kernels.sum(axis=0))[1][:, -k:].astype(np.float32)
+    products = np.stack([matrix @ vectors for matrix in kernels]).astype(np.float32)
+    return Core.of(vectors, products, np.trace(kernels, axis1=1, axis2=2), kernels.shape[1]), vectors
+
+
+def test_what_is_known_of_the_preconditioner():
+    kernels = structured()
+    n = kernels.shape[1]
+    core, u = core_of(kernels)
+    at = core.at(THETA)
+    inside = np.tensordot(THETA[:2], [u.T @ k @ u for k in kernels], 1) + THETA[2] * np.eye(u.shape[1])
+    dense = u @ inside @ u.T + at.rest * (np.eye(n) - u @ u.T)
+    inverse = np.linalg.inv(dense)
+    z = np.sign(np.random.default_rng(1).normal(size=(n, 6)))
+    kz = np.stack([k @ z for k in kernels])
+    assert at.log_determinant == pytest.approx(np.linalg.slogdet(dense)[1], rel=1e-6)
+    np.testing.assert_allclose(at.power(-1.0, z), inverse @ z, atol=1e-5)
+    np.testing.assert_allclose(at.power(-0.5, at.power(-0.5, z)), inverse @ z, atol=1e-5)
+    np.testing.assert_allclose(at.traces(), [np.trace(inverse @ k) for k in kernels], rtol=1e-6)
+    assert at.inverse_trace() == pytest.approx(np.trace(inverse), rel=1e-6)
+    probes = core.with_probes(z, kz)
+    quadratic = np.einsum("nr,gnr->rg", z, kz)
+    expected = np.column_stack([np.einsum("nr,nr->r", inverse @ z, k) for k in kz])
+    np.testing.assert_allclose(at.of_probes(quadratic, probes), expected, atol=1e-3)
+    parts = [*kz, z]
+    normal = np.array([[np.vdot(a, b) for b in parts] for a in parts]) / 6
+    expected = [[np.vdot(inverse @ z, k @ part) / 6 for k in kernels] for part in parts]
+    np.testing.assert_allclose(at.products(normal, probes), expected, rtol=1e-5)
+
+
+def test_a_core_saves_passes_and_random_error():
+    kernels = structured(300)
+    n = kernels.shape[1]
+    generator = np.random.default_rng(2)
+    y = np.linalg.cholesky(np.tensordot(THETA[:2], kernels, 1) + THETA[2] * np.eye(n)) @ generator.normal(size=n)
+    design = make_design({}, n)
+    exact = DenseModel(kernels, design).fit(y)
+    found = {}
+    for core in (False, True, "auto"):
+        products = _Kernels(list(kernels), n)
+        fit = PcgFit(products, design, y[:, None], np.arange(n), np.array([n, n], float), core=core, n_probes=24)
+        (estimates,) = answered(fit.fit(), one_by_one)
+        error = np.sqrt(np.diag(estimates.monte_carlo))
+        assert (np.abs(estimates.theta - exact.theta) <= 4 * error + 5e-3 * np.sqrt(np.diag(exact.covariance))).all()
+        assert abs(estimates.log_likelihood - exact.log_likelihood) <= 4 * estimates.log_likelihood_error + 1e-2
+        found[core] = products.passes, error.max()
+    assert found[True][0] < found[False][0]
+    assert found[True][1] < 0.5 * found[False][1]
+    assert found["auto"][0] < found[False][0]
