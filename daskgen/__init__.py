@@ -19,6 +19,7 @@ __version__ = "0.1.0.dev0"
 # name -> "module" (the module itself) or "module:object"
 _LAZY = {
     "bayes": "daskgen.bayes",
+    "cells": "daskgen.cells",
     "cluster": "daskgen.cluster",
     "convert": "conversion",
     "errors": "daskgen.errors",
@@ -30,12 +31,14 @@ _LAZY = {
     "report": "daskgen.reporting:make_report",
     "sem": "daskgen.sem",
     "simulate": "daskgen.simulate",
+    "validate": "daskgen.validation:validate",
     "verify": "daskgen.stores.verify:verify",
 }
 
 __all__ = [
     "__version__",
     "bayes",
+    "cells",
     "cluster",
     "convert",
     "errors",
@@ -47,15 +50,17 @@ __all__ = [
     "report",
     "sem",
     "simulate",
+    "validate",
     "verify",
 ]
 
 if TYPE_CHECKING:
     import conversion as convert
-    from daskgen import bayes, cluster, errors, genotypes, ldsc, plotting, reml, sem, simulate
+    from daskgen import bayes, cells, cluster, errors, genotypes, ldsc, plotting, reml, sem, simulate
     from daskgen.opening import open_store
     from daskgen.reporting import make_report as report
     from daskgen.stores.verify import verify
+    from daskgen.validation import validate
 
 
 def __getattr__(name: str) -> object:

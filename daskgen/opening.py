@@ -7,6 +7,8 @@ import xarray as xr
 from daskgen.genotypes.dataset import open_genotypes
 from daskgen.gwas import open_gwas
 from daskgen.stores import Location, StoreLike, open_dataset, open_group
+from daskgen.stores.anndata import is_anndata
+from daskgen.stores.anndata_dataset import open_cells_dataset
 
 __all__ = ["open_store"]
 
@@ -18,11 +20,14 @@ def open_store(path: StoreLike) -> xr.Dataset:
     (variants, samples, ploidy) int8 with -1 for missing, `call_genotype_mask`, `call_dosage` (variants, samples)
     float32 with NaN, and the variant, sample and contig columns. A result per variant (kind gwas) has the accessor
     `.dg`
-    (`daskgen.gwas.GwasAccessor`).
+    (`daskgen.gwas.GwasAccessor`). An AnnData store has dimensions cells and genes, X as lazy dense blocks, and columns
+    `obs_NAME` and `var_NAME`.
 
     Raises StoreError if there is no complete store of daskgen at `path`.
     """
     location = Location.of(path)
+    if is_anndata(location):
+        return open_cells_dataset(location)
     kind = open_group(location).attrs["kind"]
     if kind == "genotypes":
         return open_genotypes(location)

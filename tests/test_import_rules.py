@@ -30,7 +30,7 @@ LAYERS = [
     {"genotypes", "gwas"},
     {"opening"},
     {"ldsc", "sem", "reml", "bayes", "cells", "simulate"},
-    {"plotting"},
+    {"plotting", "validation"},
     {"reporting"},
     {"cli"},
 ]

@@ -1,4 +1,4 @@
-"""daskgen bayes: posterior of marker effects, breeding values and variances of one trait."""
+"""daskgen bayes: posterior of marker effects, breeding values and variances of one trait or several."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ import click
 
 from daskgen.cli.options import Settings, example, pick_given, selection_options, settings_options
 from daskgen.cli.pca import check_store_path, checkpoint_path
+from daskgen.cli.reml_options import genotype_sources
 from daskgen.cli.run import Run
 from daskgen.errors import NotConvergedError, UsageError
 
 if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
     from daskgen.bayes import Posterior
 
 __all__ = ["command"]
@@ -20,16 +24,29 @@ _METHODS = ["BayesA", "BayesB", "BayesC", "BayesR", "BayesL", "RR-BLUP"]
 
 
 @click.command("bayes", epilog=example("daskgen bayes --genotypes mice.zarr --pheno bmi.txt --pi 0.95 --out bmi.zarr"))
-@click.option("--genotypes", required=True, metavar="STORE", help="Genotypes, a store or files opened in place.")
-@click.option("--pheno", "phenotypes", required=True, metavar="FILE", help="Table with FID IID or IID, and phenotypes.")
-@click.option("--pheno-name", metavar="NAME", help="Column of the phenotype.")
-@click.option("--covar", "covariates", metavar="FILE", help="Table of covariates.")
+@click.option(
+    "--genotypes",
+    required=True,
+    multiple=True,
+    metavar="[NAME=]STORE",
+    help="Genotypes; several stores of the same samples (repeat the option) have a prior each.",
+)
+@click.option(
+    "--phenotypes",
+    "--pheno",
+    required=True,
+    metavar="FILE",
+    help="Table with FID IID or IID, and phenotypes; a sample may have several rows.",
+)
+@click.option("--pheno-name", metavar="NAME,...", help="Column of the phenotype; several are fitted jointly (BayesC).")
+@click.option("--covariates", "--covar", metavar="FILE", help="Table of covariates.")
 @click.option("--covar-name", metavar="NAME,...", help="Only these columns.")
 @click.option("--covar-categorical", metavar="NAME,...", help="Columns that are classes.")
 @click.option("--covar-numeric", metavar="NAME,...", help="Columns that are measurements.")
 @click.option("--random", metavar="NAME,...", help="Columns that are random effects with independent levels.")
 @click.option("--weights", metavar="FILE", help="Table of weights: the residual variance is s2e / weight.")
 @click.option("--missing-value", metavar="WORD,...", help="Words that are missing values. Default: NA, NaN, empty.")
+@click.option("--id-style", type=click.Choice(["iid", "fid_iid"]), help="fid_iid where the genotypes' ids are FID_IID.")
 @click.option(
     "--method",
     type=click.Choice(_METHODS, case_sensitive=False),
@@ -38,7 +55,11 @@ _METHODS = ["BayesA", "BayesB", "BayesC", "BayesR", "BayesL", "RR-BLUP"]
     help="Prior of the marker effects.",
 )
 @click.option(
-    "--pi", metavar="P[,...]", default="0", show_default=True, help="P(effect = 0); BayesR: of each class, with commas."
+    "--pi",
+    metavar="P[,...]",
+    default="0",
+    show_default=True,
+    help="P(effect = 0); BayesR: of each class, with commas; several traits: also of states, 00=0.8,11=0.2.",
 )
 @click.option("--fixed-pi", is_flag=True, help="Hold pi at what --pi says.")
 @click.option("--gamma", metavar="G,...", help="Variances of the classes of BayesR. Default: 0,0.01,0.1,1.")
@@ -50,7 +71,24 @@ _METHODS = ["BayesA", "BayesB", "BayesC", "BayesR", "BayesL", "RR-BLUP"]
 )
 @click.option("--thin", type=click.IntRange(min=1), default=1, show_default=True, help="Keep every which iteration.")
 @click.option("--chains", type=click.IntRange(min=1), default=4, show_default=True, help="Number of chains.")
-@click.option("--blocks", metavar="SIZE", default="auto", show_default=True, help="auto, none, or markers of a block.")
+@click.option(
+    "--multi-trait-sampler",
+    type=click.Choice(["auto", "I", "II"]),
+    default="auto",
+    show_default=True,
+    help="Several traits: one after the other, or jointly, which excluded states need.",
+)
+@click.option("--constraint", is_flag=True, help="Several traits: covariances of effects and residuals are zero.")
+@click.option(
+    "--dosage",
+    type=click.Choice(["auto", "yes", "no"]),
+    default="auto",
+    show_default=True,
+    help="Dosages where there are any, required, or hard calls.",
+)
+@click.option(
+    "--blocks", metavar="SIZE", default="auto", show_default=True, help="auto, none, markers of a block, or starts."
+)
 @click.option(
     "--schedule",
     type=click.Choice(["exact", "jwas", "independent"]),
@@ -63,12 +101,13 @@ _METHODS = ["BayesA", "BayesB", "BayesC", "BayesR", "BayesL", "RR-BLUP"]
 @selection_options()
 @settings_options("out", "force", "resume", "seed", "memory_limit", "scratch")
 def command(
-    genotypes: str,
+    genotypes: tuple[str, ...],
     phenotypes: str,
     pi: str,
     fixed_pi: bool,
     gamma: str | None,
     blocks: str,
+    dosage: str,
     random: str | None,
     window_size: str | None,
     tsv: bool,
@@ -76,7 +115,7 @@ def command(
     settings: Settings,
     **options: Any,
 ) -> None:
-    """Sample marker effects: BayesA, BayesB, BayesC, BayesR, BayesL or RR-BLUP.
+    """Sample marker effects: BayesA, BayesB, BayesC, BayesR, BayesL or RR-BLUP; several traits jointly with BayesC.
 
     --out is a store with effects, breeding values of every sample of the genotypes, and draws. While it runs,
     OUT.checkpoint keeps the chains for --resume. Quantities that did not converge are named, and the exit code is 4.
@@ -94,13 +133,13 @@ def command(
         }
         for path in tables.values():
             check_table_path(path, force=settings.force)
-        proportions = _numbers("--pi", pi)
         posterior = fit(
-            genotypes,
+            genotype_sources(genotypes),
             phenotypes,
-            pi=proportions[0] if len(proportions) == 1 else proportions,
+            pi=_proportions(pi),
             estimate_pi=not fixed_pi,
             blocks=_blocks(blocks),
+            dosage="auto" if dosage == "auto" else dosage == "yes",
             random=None if random is None else random.split(","),
             keep_effects=True if window_size else None,
             seed=settings.seed,
@@ -113,10 +152,8 @@ def command(
             run.say(line)
         posterior.to_store(settings.out, force=settings.force)
         if tsv:
-            write_table(posterior.breeding_values.to_dataframe().reset_index(drop=True), tables["breeding_values"])
-            effects = posterior.marker_effects
-            columns = [name for name in effects if effects[name].dims == ("variant",)]
-            write_table(effects[columns].to_dataframe().reset_index(drop=True), tables["effects"])
+            write_table(_table(posterior.breeding_values, "sample"), tables["breeding_values"])
+            write_table(_table(posterior.marker_effects, "variant"), tables["effects"])
         if window_size:
             write_table(posterior.windows(window_size), tables["windows"])
         run.say("   ".join([settings.out, *tables.values()]))
@@ -135,14 +172,43 @@ def _numbers(option: str, text: str) -> list[float]:
         raise UsageError(f"{option} {text!r} is not a number, or numbers with commas.") from None
 
 
+def _proportions(text: str) -> Any:
+    """A number, a list of them, or a mapping of states."""
+    if "=" in text:
+        states = [word.partition("=") for word in text.split(",")]
+        return {state.strip(): _numbers("--pi", value)[0] for state, _, value in states}
+    found = _numbers("--pi", text)
+    return found[0] if len(found) == 1 else found
+
+
+def _table(values: xr.Dataset, dim: str) -> pd.DataFrame:
+    """A row per sample or marker; with several traits a column for each, mean_height."""
+    import pandas as pd
+
+    columns: dict[str, Any] = {}
+    for name in [*values.coords, *values.data_vars]:
+        array = values[name]
+        if array.dims == (dim,):
+            columns[str(name)] = array.values
+        elif array.dims == (dim, "trait"):
+            columns |= {f"{name}_{t}": array.sel(trait=t).values for t in values["trait"].values.tolist()}
+        elif array.dims == (dim, "state"):
+            columns |= {f"state_{s}": array.sel(state=s).values for s in values["state"].values.tolist()}
+    return pd.DataFrame(columns)
+
+
 def _blocks(text: str) -> Any:
     if text == "auto":
         return text
     if text.lower() == "none":
         return None
-    if not text.isdecimal():
-        raise UsageError(f"--blocks {text!r} is not understood.", expected="auto, none, or a number of markers")
-    return int(text)
+    words = text.split(",")
+    if not all(word.strip().isdecimal() for word in words):
+        raise UsageError(
+            f"--blocks {text!r} is not understood.",
+            expected="auto, none, a number of markers, or 0-based starts 0,100,...",
+        )
+    return int(text) if len(words) == 1 else [int(word) for word in words]
 
 
 def result_lines(posterior: Posterior) -> list[str]:

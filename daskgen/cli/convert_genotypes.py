@@ -43,6 +43,13 @@ EXAMPLE = "daskgen convert genotypes cohort.bed --out cohort.zarr"
     help="Keep dosages: where there are any, required, or hard calls only.",
 )
 @click.option(
+    "--half-calls",
+    type=click.Choice(["missing", "refuse"]),
+    default="missing",
+    show_default=True,
+    help="Calls with one allele of two missing (./1): make them missing and count them, or refuse them.",
+)
+@click.option(
     "--hard-call-threshold",
     type=click.FloatRange(0, 0.5, max_open=True),
     metavar="X",
@@ -90,6 +97,7 @@ def command(
     selection: dict[str, Any],
     split_multiallelic: bool,
     dosages: str,
+    half_calls: str,
     hard_call_threshold: float | None,
     dosage_bits: str,
     hard_calls: bool,
@@ -113,6 +121,7 @@ def command(
     options: dict[str, Any] = {
         "split_multiallelic": split_multiallelic,
         "dosages": {"auto": "auto", "yes": True, "no": False}[dosages],
+        "half_calls": half_calls,
         "dosage_bits": int(dosage_bits),
         "hard_calls": hard_calls,
         "genome": genome,

@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 
-from daskgen.cli import demo_gwas, demo_models
+from daskgen.cli import demo_cells, demo_gwas, demo_models
 from daskgen.cli.options import Settings, example, settings_options
 from daskgen.cli.run import Run, format_seconds
 from daskgen.errors import StoreError
@@ -143,6 +143,7 @@ STEPS: list[tuple[str, Callable[[Demo], list[str]]]] = [
     ("sem", demo_models.sem),
     ("reml", demo_models.reml),
     ("bayes", demo_models.bayes),
+    ("cells", demo_cells.cells),
 ]
 
 

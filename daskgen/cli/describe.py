@@ -109,6 +109,12 @@ def provenance_lines(group: Any) -> list[str]:
     dropped = {reason: count for reason, count in provenance.get("dropped", {}).items() if count}
     if dropped:
         lines.append(labelled("Left out", ", ".join(f"{count:,} {reason}" for reason, count in dropped.items())))
+    if half := provenance.get("half_calls"):
+        lines.append(labelled("Half-calls", f"{half:,} with one allele of two missing, made missing"))
+    heterozygous = provenance.get("heterozygous_haploid_calls", {})
+    if kept := {role: count for role, count in heterozygous.items() if count}:
+        places = ", ".join(f"{count:,} on {role}" for role, count in kept.items())
+        lines.append(labelled("Haploid", f"heterozygous calls kept as they are: {places}"))
     return lines
 
 

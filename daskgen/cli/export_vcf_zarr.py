@@ -25,12 +25,20 @@ __all__ = ["command"]
     show_default=True,
     help="Samples of a chunk.",
 )
+@click.option(
+    "--haploid-calls",
+    type=click.Choice(["haploid", "homozygous"]),
+    default="haploid",
+    show_default=True,
+    help="Calls on MT, Y and the X of males: one allele, or two equal ones.",
+)
 @selection_options("maf_min", "missing_max")
 @settings_options("out", "force", "cluster", "memory_limit", "scratch")
 def command(
     store: str,
     variants_chunk_size: int | None,
     samples_chunk_size: int,
+    haploid_calls: str,
     selection: dict[str, Any],
     settings: Settings,
 ) -> None:
@@ -47,6 +55,7 @@ def command(
             settings.out,
             variants_chunk_size=variants_chunk_size,
             samples_chunk_size=samples_chunk_size,
+            haploid_calls=haploid_calls,  # type: ignore[arg-type]
             force=settings.force,
             **selection,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from daskgen.cli.describe import array_lines, genotype_lines, labelled, provenance_lines
+from daskgen.cli.describe_cells import cells_info, is_cells
 from daskgen.cli.describe_gwas import gwas_lines
 from daskgen.cli.describe_models import pca_lines, posterior_lines, reml_lines, sem_fit_lines
 from daskgen.cli.describe_summary import covstruct_lines, ld_score_lines, sumstats_lines
@@ -37,6 +38,10 @@ def command(store: str, settings: Settings) -> None:
     from daskgen.stores.location import Location
 
     with Run("info", settings, computes=False) as run:
+        if is_cells(store):
+            for line in cells_info(store):
+                run.say(line)
+            return
         group = open_group(store, allow_incomplete=True)
         attrs = group.attrs.asdict()
         location = Location.of(store)

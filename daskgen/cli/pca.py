@@ -78,18 +78,22 @@ def command(store: str, n: int, project: str | None, scale: str, selection: dict
             )
 
 
-def checkpoint_path(settings: Settings) -> str:
-    """Where the state is kept between passes. What lies there from another start is not continued unasked."""
+def checkpoint_path(settings: Settings, *more: str) -> str:
+    """Where the state is kept between passes; more: endings of further files beside it.
+
+    What lies there from another start is not continued unasked.
+    """
     from daskgen.stores.location import Location
 
-    place = Location.of(f"{settings.out}.checkpoint")
-    if place.exists() and not settings.resume:
-        if not settings.force:
-            raise InputError(
-                f"{place} is there from an interrupted run.", do="--resume finishes it, --force starts again"
-            )
-        place.remove_file()
-    return place.url
+    places = [Location.of(f"{settings.out}.checkpoint{ending}") for ending in ("", *more)]
+    for place in places:
+        if place.exists() and not settings.resume:
+            if not settings.force:
+                raise InputError(
+                    f"{place} is there from an interrupted run.", do="--resume finishes it, --force starts again"
+                )
+            place.remove_file()
+    return places[0].url
 
 
 def check_store_path(path: str, *, force: bool) -> None:

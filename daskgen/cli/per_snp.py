@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import click
 
 from daskgen.cli.run import Run, format_seconds
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 __all__ = ["describe_scan", "estimation_option", "gc_option", "run_scan", "smooth_check_option", "snp_se_option"]
 
@@ -44,22 +42,22 @@ smooth_check_option = click.option(
 )
 
 
-def run_scan(run: Run, result: xr.Dataset) -> None:
-    """Fit and write, and say what came out."""
+def run_scan(run: Run, write: Callable[..., str]) -> None:
+    """Fit and write, and say what came out. write: takes the path, `force` and `resume`, and returns the place."""
     settings = run.settings
     assert settings.out is not None
     started = time.monotonic()
-    store = result.dg.to_store(settings.out, force=settings.force, resume=settings.resume)
+    store = write(settings.out, force=settings.force, resume=settings.resume)
     describe_scan(run, settings.out, store, time.monotonic() - started)
 
 
 def describe_scan(run: Run, out: str, store: str, seconds: float) -> None:
     """Variants by status, inflation and hits of each effect, size and time, and what to do next."""
-    from daskgen.gwas import lambda_gc, n_hits, open_gwas, snp_effects, status_counts
+    from daskgen.gwas import lambda_and_hits, open_results, snp_effects, status_counts
     from daskgen.limits import format_bytes
     from daskgen.stores.location import Location
 
-    dataset = open_gwas(store)
+    dataset = open_results(store)
     n = int(dataset.sizes["variant"])
     scan = "beta" in dataset.variables
     table = dataset["status"].attrs.get("table", {})
@@ -70,7 +68,7 @@ def describe_scan(run: Run, out: str, store: str, seconds: float) -> None:
         run.say(f"{'' if position else 'Tests' if scan else 'Fits':<11}{count:,} {text} ({100 * count / total:.3g} %)")
     effects: dict[str, Any] = {}
     for position, label in enumerate(snp_effects(dataset)):
-        inflation, hits = lambda_gc(dataset, label), n_hits(dataset, label, p=_GENOME_WIDE)
+        inflation, hits = lambda_and_hits(dataset, label, p=_GENOME_WIDE)
         shown = "NA" if inflation != inflation else f"{inflation:.4f}"
         run.say(f"{'' if position else 'Effects':<11}{label}: lambda GC {shown}, {hits:,} variants at p < 5e-8")
         effects[label] = {"lambda_gc": None if inflation != inflation else inflation, "n_genome_wide": hits}

@@ -1,4 +1,4 @@
-"""What daskgen plot manhattan and daskgen plot qq share."""
+"""What the commands of daskgen plot share."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from daskgen.cli.options import Settings, example, pick_given, selection_options, settings_options
+from daskgen.cli.pca import checkpoint_path
 from daskgen.cli.per_snp import run_scan
 from daskgen.cli.reml_options import genotype_sources, table_options
 from daskgen.cli.run import Run
@@ -83,11 +84,15 @@ def command(
 
     All phenotypes are tested in one pass over the genotypes, each in its own samples. --out is a store; `daskgen export
     tsv` writes it as plink2 or GCTA do. A variant that cannot be tested has a status and no numbers. With --model
-    mixed-loco one fit serves all contigs; each is left out of the random effect when its variants are tested.
+    mixed-loco one fit serves all contigs; each is left out of the random effect when its variants are tested. Until the
+    result is written, OUT.checkpoint keeps the state of the model for --resume.
     """
     from daskgen.reml import RemlFit, gwas
 
     with Run("reml-gwas", settings, resumable=True) as run:
+        mixed: dict[str, Any] = {}
+        if options["model"] == "mixed-loco":
+            mixed["checkpoint"] = checkpoint_path(settings, ".fit")
         result = gwas(
             genotypes,
             model_genotypes=genotype_sources(model_genotypes) if model_genotypes else None,
@@ -96,6 +101,7 @@ def command(
             memory_limit=settings.memory_limit,
             **tables,
             **pick_given(options),
+            **mixed,
             **selection,
         )
-        run_scan(run, result)
+        run_scan(run, result.dg.to_store)

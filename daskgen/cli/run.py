@@ -17,7 +17,7 @@ from daskgen import __version__
 from daskgen.cli import failures
 from daskgen.cli.journal import Journal, now
 from daskgen.cli.options import Settings
-from daskgen.errors import DaskgenError
+from daskgen.errors import DaskgenError, NotConvergedError
 from daskgen.interrupts import interruptible
 
 __all__ = ["Run", "format_seconds"]
@@ -118,16 +118,18 @@ class Run:
             click.echo(text, err=True)
             click.echo(f"(exit {code})", err=True)
         else:
-            code = failures.show(error, verbose=bool(self.settings.verbose), note=self._left_behind(written))
+            code = failures.show(error, verbose=bool(self.settings.verbose), note=self._left_behind(error, written))
             text = failures.describe(error)
         self.journal.write(text)
         nothing_done = not written and not interrupted and code in (failures.USAGE, failures.INPUT)
         self._finish(None if nothing_done else code)
         return code
 
-    def _left_behind(self, written: bool) -> str | None:
+    def _left_behind(self, error: BaseException, written: bool) -> str | None:
         if self.settings.out is None:
             return None
+        if written and isinstance(error, NotConvergedError):
+            return f"the results so far are in {self.settings.out}"
         if written:
             again = " or finish it with --resume" if self.resumable else ""
             return f"{self.settings.out} is incomplete: replace it with --force{again}"

@@ -39,16 +39,9 @@ def command(
     others. A SNP whose fit fails has a status and no numbers; it does not end the run, and the exit code is 0 however
     many there are. The counts by status are printed at the end.
     """
-    from daskgen.sem import commonfactor_gwas
+    # Not dg.sem.commonfactor_gwas, which gives a Dataset: xarray and Dask take longer to import than a million fits.
+    from daskgen.sem.common_factor_gwas import CommonFactorOptions, commonfactor_gwas_scan
 
     with Run("sem commonfactor-gwas", settings, resumable=True) as run:
-        result = commonfactor_gwas(
-            covstruct,
-            sumstats[0] if len(sumstats) == 1 else list(sumstats),
-            estimation=estimation,
-            gc=gc,
-            snp_se=snp_se,
-            smooth_check=smooth_check,
-            twas=twas,
-        )
-        run_scan(run, result)
+        options = CommonFactorOptions(estimation, gc=gc, snp_se=snp_se, smooth_check=smooth_check, twas=twas)
+        run_scan(run, commonfactor_gwas_scan(covstruct, list(sumstats), options).write)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from daskgen.cli.options import Settings, example, pick_given, settings_options
+from daskgen.cli.options import Settings, example, settings_options
 from daskgen.cli.per_snp import estimation_option, gc_option, run_scan, smooth_check_option, snp_se_option
 from daskgen.cli.run import Run
 from daskgen.cli.sem_fit_output import model_text
@@ -70,13 +70,12 @@ def command(
     numbers; it does not end the run, and the exit code is 0 however many there are. The counts by status are printed at
     the end.
     """
-    from daskgen.sem import user_gwas
+    # Not dg.sem.user_gwas, which gives a Dataset: xarray and Dask take longer to import than a million fits.
+    from daskgen.sem.gwas import GwasOptions, user_gwas_scan
 
     names = names_of(sub)
     with Run("sem user-gwas", settings, resumable=True) as run:
-        result = user_gwas(
-            covstruct,
-            sumstats[0] if len(sumstats) == 1 else list(sumstats),
+        options = GwasOptions(
             model_text(model),
             estimation=estimation,
             fix_measurement=fix_measurement,
@@ -86,6 +85,6 @@ def command(
             std_lv=std_lv,
             smooth_check=smooth_check,
             twas=twas,
-            **pick_given({"sub": "all" if names == ["all"] else names or None}),
+            sub="all" if names == ["all"] else names or None,
         )
-        run_scan(run, result)
+        run_scan(run, user_gwas_scan(covstruct, list(sumstats), options).write)

@@ -87,9 +87,12 @@ def test_an_unfinished_result_is_named_with_the_way_to_finish_it(
     assert "RuntimeError: disk" in Path(out + ".log").read_text()
 
 
-def test_a_fit_that_did_not_converge_keeps_its_results_and_ends_with_4(tmp_path: Path) -> None:
+def test_a_fit_that_did_not_converge_keeps_its_results_and_ends_with_4(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = str(tmp_path / "x.zarr")
     assert run(Settings(out=out), NotConvergedError("60 iterations were not enough."), makes=True) == 4
+    assert f"(exit 4; the results so far are in {out})" in capsys.readouterr().err
     assert json.loads(Path(out + ".json").read_text())["exit_code"] == 4
 
 
