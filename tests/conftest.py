@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import Any
 
 import hypothesis
@@ -27,6 +28,12 @@ def _has_gpu() -> bool:
     return bool(cupy.is_available())
 
 
+def pytest_configure() -> None:
+    """Ctrl-C interrupts, also where the tests were started in the background of a shell that ignores it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Before several processes start (`pytest -n auto`), the kernels are compiled once for all of them."""
     several = session.config.getoption("numprocesses", default=None)
@@ -47,10 +54,14 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """A file's tests stay in one process: they share what the file sets up."""
+    """A file's tests stay in one process, as they share what the file sets up; pages of the documentation do not."""
     from xdist.scheduler import LoadFileScheduling
 
-    return LoadFileScheduling(config, log)
+    class Scheduling(LoadFileScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return nodeid if "test_docs.py" in nodeid else str(super()._split_scope(nodeid))
+
+    return Scheduling(config, log)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -167,11 +167,22 @@ def command(settings: Settings) -> None:
         for number, (name, step) in enumerate(STEPS, start=1):
             started = time.monotonic()
             first, *rest = step(demo)
-            run.say(f"{number} {name:<11}{first:<82}{format_seconds(time.monotonic() - started):>9}")
+            run.say(f"{f'{number} {name}':<13}{first:<82}{format_seconds(time.monotonic() - started):>9}")
             for line in rest:
                 run.say(f"{'':<13}{line}")
-        run.say(f"Everything is in {folder}/")
+        run.say(f"{write_report(folder)}Everything is in {folder}/")
         run.summary.update(demo.facts)
+
+
+def write_report(folder: Path) -> str:
+    """The results of all steps on one page; what is said of it: nothing where figures cannot be drawn."""
+    from daskgen.errors import MissingPackageError
+    from daskgen.reporting import make_report
+
+    try:
+        return f"Report: {make_report(folder, folder / 'report.html', title='daskgen demo', force=True)}      "
+    except MissingPackageError:
+        return ""
 
 
 def compile_kernels() -> float:

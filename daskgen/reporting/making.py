@@ -16,9 +16,10 @@ from daskgen.inputs.arguments import known_arguments
 from daskgen.limits import format_bytes
 from daskgen.opening import open_store
 from daskgen.plotting.style import styled
-from daskgen.reporting import data, models, scans
+from daskgen.reporting import data, models, scans, single_cells
 from daskgen.reporting.page import Section, facts, page, paragraph, preformatted
 from daskgen.stores import Location, StoreLike, open_group
+from daskgen.stores.anndata import is_anndata
 
 __all__ = ["make_report"]
 
@@ -149,10 +150,15 @@ def _kind(dataset: xr.Dataset) -> str:
 def _of_path(path: StoreLike | Location) -> tuple[str, str, list[Section]]:
     location = Location.of(path)
     folder = Path(os.fspath(path)) if location.local and isinstance(path, (str, os.PathLike)) else None
-    if folder is not None and folder.is_dir() and not (folder / "zarr.json").exists():
+    if folder is not None and folder.is_dir() and not _is_store(folder):
         return _of_folder(folder)
     sections = _of_store(location)
-    return location.name, f"{sections[0].title}, {location.url}", [*sections, _origin(location)]
+    return location.name, f"{sections[0].title}, {location.url}", sections
+
+
+def _is_store(folder: Path) -> bool:
+    """Whether the folder is a Zarr group, of format 3 or 2."""
+    return any((folder / name).exists() for name in ("zarr.json", ".zgroup"))
 
 
 def _of_folder(folder: Path) -> tuple[str, str, list[Section]]:
@@ -164,7 +170,7 @@ def _of_folder(folder: Path) -> tuple[str, str, list[Section]]:
         except (StoreError, InputError) as error:
             others.append(f"{path.name}: {str(error).splitlines()[0]}")
             continue
-        sections.append(Section(path.name, [], [*parts, _origin(Location.of(path))]))
+        sections.append(Section(path.name, [], parts))
     if not sections:
         raise StoreError(
             f"{folder} holds no store that there is a report of.",
@@ -177,12 +183,14 @@ def _of_folder(folder: Path) -> tuple[str, str, list[Section]]:
 
 
 def _of_store(location: Location) -> list[Section]:
+    if is_anndata(location):
+        return single_cells.cells(location)
     group = open_group(location)
     kind = str(group.attrs.get("kind"))
     if kind not in _SECTIONS:
         raise InputError(f"{location}: there is no report of a store of kind {kind}.", expected=", ".join(_SECTIONS))
     dataset = open_store(location.url)
-    return _SECTIONS[kind](dataset)
+    return [*_SECTIONS[kind](dataset), _origin(location)]
 
 
 def _origin(location: Location) -> Section:

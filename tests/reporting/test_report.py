@@ -165,7 +165,7 @@ def test_the_command_writes_a_report(folder, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("store", "expected"),
     [
-        ("height.zarr", r"Phenotypes +trait: h2 0\.\d+ \(SE 0\.\d+\), 120 samples"),
+        ("height.zarr", r"Phenotypes +trait_1: h2 0\.\d+ \(SE 0\.\d+\), 120 samples"),
         ("draws.zarr", r"Draws +2 chains of 30"),
         ("factor.zarr", r"Fit +DWLS, 6 free parameters, converged"),
         ("scan.zarr", r"Variants +300 on 22 contigs"),
@@ -175,6 +175,19 @@ def test_info_says_in_words_what_a_result_holds(folder, capsys, store, expected)
     where, *_ = folder
     assert invoke(["info", str(where / store)]) == 0
     assert re.search(expected, capsys.readouterr().out)
+
+
+def test_single_cells_are_reported_with_the_steps_that_were_made(tmp_path):
+    path = str(tmp_path / "cells.zarr")
+    dg.simulate.cells(path, n_cells=300, n_genes=600, n_types=3, seed=1)
+    before, _ = read(dg.report(path, tmp_path / "before.html"))
+    assert before.pictures == 0
+    genes = dg.cells.open(path).var_names.tolist()
+    dg.cells.pipeline(path, n_top_genes=100, n_comps=5, gene_sets={"a": genes[:30], "b": genes[30:60]})
+    reader, text = read(dg.report(path, tmp_path / "after.html"))
+    assert {"Single cells", "Quality", "Components", "Gene sets"} <= set(reader.headings)
+    assert reader.pictures == 4
+    assert "300" in text
 
 
 def test_info_and_report_of_components(folder, tmp_path, capsys):
