@@ -106,6 +106,7 @@ def sample_stint(
     seat: Seat,
     door: str,
     job: Job,
+    layout: str,
     chains: tuple[int, int],
     state: Mapping[str, np.ndarray] | None,
     iteration: int,
@@ -115,10 +116,12 @@ def sample_stint(
 ) -> dict[str, Any]:
     """Task: `iterations` iterations of the chains [first, last) as one member of their gang.
 
-    state: where the chains go on from (None: where this worker left them, at `iteration`, or their start). Returns the
-    residual variances and, where a report is asked for, what this member knows: the leader everything.
+    layout: the name of the layout, new after a loss: loading is a work of all members, so either all of them hold what
+    they need or none does. state: where the chains go on from (None: where this worker left them, at `iteration`, or
+    their start). Returns the residual variances and, where a report is asked for, what this member knows: the leader
+    everything.
     """
-    place = (seat.member, seat.size, chains)
+    place = (layout, seat.member, seat.size, chains)
     with seated(seat, door) as channel:
         bounds = share_out(n_tiles(job.rows.width), seat.size)
         exchange = Exchange(channel, bounds, job.rows.width)
@@ -215,6 +218,7 @@ class GangRun:
         self.chains = chains
         self._executor, self._job, self._least = executor, job, least_members
         self._layout: Layout | None = None
+        self._name = ""  # of the layout
         self._iteration = chains.iteration  # where the workers are
         self._shared: Any = None
         self._losses = 0
@@ -260,14 +264,16 @@ class GangRun:
                 self._executor.refresh()
             tiles = n_tiles(self._job.rows.width)
             self._layout = layout_of(self._executor.workers, self.chains.n_chains, tiles, self._least)
+            self._name = new_name()
             self._shared = self._executor.share(self._job)
             begun = self.chains.iteration > 0
             states = [_part_of(self.chains, *chains) if begun else None for chains in self._layout.chains]
         else:
             states = [None] * len(self._layout.gangs)
+        same = (self._iteration, iterations)
         gangs = [
             [
-                (address, (self._shared, chains, state, self._iteration, iterations, self._threads(address), report))
+                (address, (self._shared, self._name, chains, state, *same, self._threads(address), report))
                 for address in addresses
             ]
             for addresses, chains, state in zip(self._layout.gangs, self._layout.chains, states, strict=True)

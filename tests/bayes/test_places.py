@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from types import SimpleNamespace
 
 import dask
@@ -121,8 +122,12 @@ def test_samples_on_four_workers(cohort, least_members):
         assert_same(bayes.fit(path, table, **OPTIONS), expected)
 
 
-def test_a_gang_without_tls_that_loses_a_member(cohort, least_members, monkeypatch):
-    """One of two is killed in the middle: the chains go on from the last report, with the same draws."""
+@pytest.mark.parametrize("replaced", [False, True], ids=["at once", "replaced first"])
+def test_a_gang_without_tls_that_loses_a_member(cohort, least_members, monkeypatch, replaced):
+    """One of two is killed in the middle: the chains go on from the last report, with the same draws.
+
+    Also where the loss is seen before the next stint begins: the other member then holds its share, the new one not.
+    """
     from distributed import Client, LocalCluster
 
     path, table, expected = cohort
@@ -140,6 +145,8 @@ def test_a_gang_without_tls_that_loses_a_member(cohort, least_members, monkeypat
             calls.append(self.iteration)
             if len(calls) == 3:
                 os.kill(max(processes.values()), signal.SIGKILL)
+                while replaced and not set(client.scheduler_info()["workers"]) - set(processes):
+                    time.sleep(0.1)
             return advance(self, iterations, last=last)
 
         monkeypatch.setattr(GangRun, "advance", losing)
