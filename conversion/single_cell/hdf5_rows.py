@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from daskgen.errors import InputError, MissingPackageError
 from daskgen.inputs.files import file_id, is_url, open_binary
-from daskgen.stores.anndata_rows import CsrBlock, SequentialValues, csr_of_dense, row_cuts, tidy
+from daskgen.stores.anndata_rows import CsrBlock, IndexedRows, SequentialValues, csr_of_dense, tidy
 
 __all__ = ["Hdf5Csr", "Hdf5Dense", "hdf5", "open_hdf5", "reading_hdf5"]
 
@@ -74,7 +74,7 @@ def reading_hdf5(path: str) -> Iterator[None]:
 
 
 @dataclass(frozen=True, eq=False)
-class Hdf5Csr:
+class Hdf5Csr(IndexedRows):
     """A sparse matrix whose values lie one cell after the other. parts: paths of data, indices; indptr: int64."""
 
     path: str
@@ -82,17 +82,6 @@ class Hdf5Csr:
     indices: str
     indptr: npt.NDArray[np.int64]
     n_genes: int
-
-    @property
-    def n_rows(self) -> int:
-        return len(self.indptr) - 1
-
-    @property
-    def nbytes(self) -> int:
-        return int(self.indptr.nbytes)
-
-    def blocks(self, values: int = 1 << 22) -> list[tuple[int, int]]:
-        return row_cuts(self.indptr, values)
 
     def reader(self) -> _CsrReader:
         return _CsrReader(self)

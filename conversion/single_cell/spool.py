@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from conversion.single_cell.hdf5_rows import csr_block
-from daskgen.stores.anndata_rows import CsrBlock, row_cuts
+from daskgen.stores.anndata_rows import CsrBlock, IndexedRows
 
 __all__ = ["SpooledRows", "spool_entries"]
 
@@ -68,24 +68,13 @@ def spool_entries(entries: Iterable[Entries], scratch: str, shape: tuple[int, in
 
 
 @dataclass(frozen=True, eq=False)
-class SpooledRows:
+class SpooledRows(IndexedRows):
     """Values (float64) and genes (int32) of a sparse matrix in two plain files, one cell after the other."""
 
     data: str
     indices: str
     indptr: npt.NDArray[np.int64]
     n_genes: int
-
-    @property
-    def n_rows(self) -> int:
-        return len(self.indptr) - 1
-
-    @property
-    def nbytes(self) -> int:
-        return int(self.indptr.nbytes)
-
-    def blocks(self, values: int = 1 << 22) -> list[tuple[int, int]]:
-        return row_cuts(self.indptr, values)
 
     def reader(self) -> SpooledRows:
         return self

@@ -14,8 +14,8 @@ from conversion.single_cell.joining import JoinedCells, JoinedRows
 from daskgen.errors import InputError
 from daskgen.passes import PassRunner, run_map
 from daskgen.passes.executors import current_executor
-from daskgen.stores import StageTarget
 from daskgen.stores.anndata_new import NewAnnData, count_dtype
+from daskgen.stores.value_groups import GroupsOfValues, write_values
 
 __all__ = ["Scan", "compressed_bytes", "scan_counts", "write_counts"]
 
@@ -110,42 +110,9 @@ def compressed_bytes(joined: JoinedCells, scan: Scan) -> int:
     return int(size / len(data) * scan.nnz)
 
 
-@dataclass(frozen=True, eq=False)
-class _Writing:
-    """What the task of every group of values needs."""
-
-    target: StageTarget
-    rows: JoinedRows
-    indptr: npt.NDArray[np.int64]
-    dtype: np.dtype[Any]
-    index_dtype: np.dtype[Any]
-
-    @property
-    def nbytes(self) -> int:
-        return int(self.indptr.nbytes) + self.rows.nbytes
-
-
 def write_counts(writer: NewAnnData, rows: JoinedRows, scan: Scan) -> None:
     """Write the values and their genes: a task owns whole chunks of values and reads the rows that they lie in."""
     stage = writer.values_stage()
-    width = np.dtype(np.int32 if scan.nnz < 2**31 else np.int64)
-    task = _Writing(stage.target, rows, scan.indptr, scan.dtype, width)
-    for _ in run_map(_write, stage.pending, task, label="write counts"):
+    task = GroupsOfValues(rows, stage.target, scan.indptr, scan.dtype)
+    for _ in run_map(write_values, stage.pending, task, label="write counts"):
         pass
-
-
-def _write(group: int, task: _Writing) -> None:
-    part = task.target.ranges(group)["values"]
-    first = int(np.searchsorted(task.indptr, part.start, side="right")) - 1
-    last = int(np.searchsorted(task.indptr, part.stop, side="left"))
-    block = task.rows.reader().read(first, last)
-    if len(block.data) != task.indptr[last] - task.indptr[first]:
-        raise InputError("a source changed while it was converted.", found=f"cells {first} to {last - 1}")
-    inside = slice(part.start - int(task.indptr[first]), part.stop - int(task.indptr[first]))
-    task.target.write(
-        group,
-        {
-            "X/data": block.data[inside].astype(task.dtype),
-            "X/indices": block.indices[inside].astype(task.index_dtype),
-        },
-    )

@@ -14,10 +14,11 @@ from daskgen.cells.opened import KEEP, Cells, as_cells
 from daskgen.cells.state import LOG_VALUES
 from daskgen.errors import InputError, UsageError
 from daskgen.passes import run_map
-from daskgen.stores import Location, RunKey, StageTarget
+from daskgen.stores import Location, RunKey
 from daskgen.stores.anndata_new import NewAnnData
 from daskgen.stores.anndata_rows import CellRows, CsrBlock
 from daskgen.stores.anndata_writing import copy_element, copy_rows
+from daskgen.stores.value_groups import GroupsOfValues, write_values
 
 __all__ = ["write_filtered"]
 
@@ -59,7 +60,8 @@ def write_filtered(cells: Cells, path: str | os.PathLike[str], force: bool = Fal
     ) as writer:
         if not writer.already_complete:
             stage = writer.values_stage()
-            for _ in run_map(_write, stage.pending, _Writing(kept, stage.target, indptr, dtype), label="write"):
+            task = GroupsOfValues(kept, stage.target, indptr, dtype)
+            for _ in run_map(write_values, stage.pending, task, label="write"):
                 pass
         place = writer.finish()
     return as_cells(place.url)
@@ -83,6 +85,9 @@ class _Kept:
         bounds = np.unique(np.searchsorted(self.cells, edges))
         return [(int(a), int(b)) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
 
+    def reader(self) -> _Kept:
+        return self
+
     def read(self, first: int, last: int) -> CsrBlock:
         """Kept cells `first` to `last` - 1 with the kept genes, numbered as in the copy."""
         start, stop = int(self.cells[first]), int(self.cells[last - 1]) + 1
@@ -99,31 +104,8 @@ class _Kept:
         return CsrBlock(block.data[taken], indices, indptr, int(self.genes.sum()), first)
 
 
-@dataclass(frozen=True, eq=False)
-class _Writing:
-    kept: _Kept
-    target: StageTarget
-    indptr: npt.NDArray[np.int64]
-    dtype: np.dtype[Any]
-
-    @property
-    def nbytes(self) -> int:
-        return self.kept.nbytes + int(self.indptr.nbytes)
-
-
 def _count(index: int, kept: _Kept, cuts: list[tuple[int, int]]) -> npt.NDArray[np.int64]:
     return np.diff(kept.read(*cuts[index]).indptr)
-
-
-def _write(group: int, task: _Writing) -> None:
-    part = task.target.ranges(group)["values"]
-    first = int(np.searchsorted(task.indptr, part.start, side="right")) - 1
-    last = int(np.searchsorted(task.indptr, part.stop, side="left"))
-    block = task.kept.read(first, last)
-    inside = slice(part.start - int(task.indptr[first]), part.stop - int(task.indptr[first]))
-    width = np.int32 if task.indptr[-1] < 2**31 else np.int64
-    data = block.data[inside].astype(task.dtype, copy=False)
-    task.target.write(group, {"X/data": data, "X/indices": block.indices[inside].astype(width, copy=False)})
 
 
 def _record(cells: Cells) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from daskgen.cells.transform import Transform
 from daskgen.cells.view import current_view, require_counts, require_logs
 from daskgen.errors import UsageError
 from daskgen.passes import run_map
-from daskgen.stores.anndata_rows import CellRows
+from daskgen.stores.anndata_rows import CellRows, rows_between
 from daskgen.stores.anndata_targets import CsrTarget, MatrixTarget
 
 __all__ = ["materialize"]
@@ -97,8 +97,7 @@ def _write_values(group: int, task: _Task) -> None:
     assert indptr is not None
     start, stop = target.values(group)
     data, indices = task.rows.reader().values(start, stop)
-    first = int(np.searchsorted(indptr, start, side="right")) - 1
-    last = int(np.searchsorted(indptr, stop, side="left"))
+    first, last = rows_between(indptr, start, stop)
     within = np.clip(indptr[first : last + 1], start, stop) - start
     target.write(group, task.transform.apply(data, within, indices, first), indices)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from daskgen.errors import InputError
 from daskgen.inputs.arguments import known_arguments
-from daskgen.plotting.style import COLOURS, GREY, check_figure_path, new_figure, save_figure, styled
+from daskgen.plotting.style import COLOURS, GREY, drawing, new_figure
 from daskgen.stores import StoreLike
 
 if TYPE_CHECKING:
@@ -59,27 +59,22 @@ def components(
     MissingPackageError
         matplotlib is not installed.
     """
-    if save is not None:
-        check_figure_path(save, force=force)
-    # The engine is imported when a fit is drawn, not with the other figures.
-    from daskgen.reml import RemlFit
+    with drawing(save, force=force) as finished:
+        # The engine is imported when a fit is drawn, not with the other figures.
+        from daskgen.reml import RemlFit
 
-    opened = fit if isinstance(fit, RemlFit) else RemlFit.open(fit)
-    table = opened.heritability
-    if "phenotype" not in table:
-        table.insert(0, "phenotype", opened.phenotypes[0])
-    if len(opened.phenotypes) > len(COLOURS):
-        raise InputError(
-            "there are too many phenotypes for one figure.",
-            found=len(opened.phenotypes),
-            expected=f"at most {len(COLOURS)}",
-            do='choose: fit["name"]',
-        )
-    with styled():
-        figure = _draw(table, opened, title)
-        if save is not None:
-            save_figure(figure, save, force=force)
-    return figure
+        opened = fit if isinstance(fit, RemlFit) else RemlFit.open(fit)
+        table = opened.heritability
+        if "phenotype" not in table:
+            table.insert(0, "phenotype", opened.phenotypes[0])
+        if len(opened.phenotypes) > len(COLOURS):
+            raise InputError(
+                "there are too many phenotypes for one figure.",
+                found=len(opened.phenotypes),
+                expected=f"at most {len(COLOURS)}",
+                do='choose: fit["name"]',
+            )
+        return finished(_draw(table, opened, title))
 
 
 def _draw(table: pd.DataFrame, fit: RemlFit, title: str | None) -> Figure:

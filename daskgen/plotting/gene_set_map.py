@@ -9,7 +9,7 @@ import numpy as np
 
 from daskgen.errors import InputError, UsageError, examples
 from daskgen.inputs.arguments import known_arguments
-from daskgen.plotting.style import check_figure_path, new_figure, save_figure, styled
+from daskgen.plotting.style import drawing, new_figure
 from daskgen.stores import StoreLike
 
 if TYPE_CHECKING:
@@ -64,32 +64,30 @@ def gene_sets(
     MissingPackageError
         matplotlib is not installed.
     """
-    if save is not None:
-        check_figure_path(save, force=force)
-    if n_sets < 1:
-        raise UsageError(f"n_sets must be 1 or more, it is {n_sets}.")
-    from daskgen.cells import open as open_cells
+    with drawing(save, force=force) as finished:
+        if n_sets < 1:
+            raise UsageError(f"n_sets must be 1 or more, it is {n_sets}.")
+        from daskgen.cells import open as open_cells
 
-    opened = open_cells(cells)
-    about = opened.uns("ora")
-    if about is None:
-        raise InputError(
-            f"{opened.store.location.name} has no scores of gene sets yet.", do="ora, or daskgen cells --gene-sets"
-        )
-    kept = np.flatnonzero(opened.cell_mask)
-    scores = opened.store.matrix("obsm", "ora_estimate")[kept]
-    shown = np.sort(np.argsort(-scores.mean(axis=0), kind="stable")[:n_sets])
-    scores, names = scores[:, shown], [str(about["set_names"][i]) for i in shown]
-    if groupby is None:
-        values, labels = _cells(scores), None
-    else:
-        if groupby not in opened.store.columns("obs"):
-            raise InputError(f"obs has no column {groupby!r}.", found=examples(opened.store.columns("obs"), 10))
-        import pandas as pd
+        opened = open_cells(cells)
+        about = opened.uns("ora")
+        if about is None:
+            raise InputError(
+                f"{opened.store.location.name} has no scores of gene sets yet.", do="ora, or daskgen cells --gene-sets"
+            )
+        kept = np.flatnonzero(opened.cell_mask)
+        scores = opened.store.matrix("obsm", "ora_estimate")[kept]
+        shown = np.sort(np.argsort(-scores.mean(axis=0), kind="stable")[:n_sets])
+        scores, names = scores[:, shown], [str(about["set_names"][i]) for i in shown]
+        if groupby is None:
+            values, labels = _cells(scores), None
+        else:
+            if groupby not in opened.store.columns("obs"):
+                raise InputError(f"obs has no column {groupby!r}.", found=examples(opened.store.columns("obs"), 10))
+            import pandas as pd
 
-        groups = pd.Categorical(opened.store.column("obs", groupby))[kept]
-        values, labels = _groups(scores, groups.codes, [str(name) for name in groups.categories])
-    with styled():
+            groups = pd.Categorical(opened.store.column("obs", groupby))[kept]
+            values, labels = _groups(scores, groups.codes, [str(name) for name in groups.categories])
         figure = new_figure(8.0 if labels is None else max(4.0, 2.5 + 0.35 * len(labels)), 1.4 + 0.22 * len(names))
         axis = figure.subplots()
         image = axis.imshow(values.T, aspect="auto", cmap="cividis", interpolation="nearest", vmin=0)
@@ -101,9 +99,7 @@ def gene_sets(
             axis.set_xlabel(groupby or "")
         axis.set_title(title or "Over-representation of gene sets")
         figure.colorbar(image, ax=axis, label="-log10 p", shrink=0.8)
-        if save is not None:
-            save_figure(figure, save, force=force)
-    return figure
+        return finished(figure)
 
 
 def _cells(scores: np.ndarray) -> np.ndarray:

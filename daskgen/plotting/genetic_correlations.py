@@ -14,7 +14,7 @@ from scipy.special import erfc
 from daskgen.errors import InputError, UsageError, examples
 from daskgen.inputs.arguments import known_arguments
 from daskgen.ldsc import covstruct as complete
-from daskgen.plotting.style import check_figure_path, new_figure, save_figure, styled
+from daskgen.plotting.style import drawing, new_figure
 from daskgen.stores import StoreLike, open_dataset
 
 if TYPE_CHECKING:
@@ -106,16 +106,11 @@ def heatmap(
     """
     if show not in get_args(Show):
         raise UsageError(f"show = {show!r} is not possible.", expected=", ".join(get_args(Show)))
-    if save is not None:
-        check_figure_path(save, force=force)
-    found = _read(covstruct)
-    found = found.take(_order(found, order))
-    shown = _chosen(show, len(found.names))
-    with styled():
-        figure = _draw(found, shown, title)
-        if save is not None:
-            save_figure(figure, save, force=force)
-    return figure
+    with drawing(save, force=force) as finished:
+        found = _read(covstruct)
+        found = found.take(_order(found, order))
+        shown = _chosen(show, len(found.names))
+        return finished(_draw(found, shown, title))
 
 
 def _read(covstruct: xr.Dataset | StoreLike) -> _Correlations:

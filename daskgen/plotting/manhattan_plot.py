@@ -11,7 +11,7 @@ import xarray as xr
 from daskgen.errors import InputError
 from daskgen.gwas import ManhattanPoints, manhattan_points, open_gwas
 from daskgen.inputs.arguments import known_arguments
-from daskgen.plotting.style import COLOURS, GREY, check_figure_path, new_figure, save_figure, styled
+from daskgen.plotting.style import COLOURS, GREY, drawing, new_figure
 from daskgen.stores import StoreLike
 
 if TYPE_CHECKING:
@@ -70,17 +70,12 @@ def manhattan(
     MissingPackageError
         matplotlib is not installed.
     """
-    if save is not None:
-        check_figure_path(save, force=force)
-    with styled():
+    with drawing(save, force=force) as finished:
         dataset = result if isinstance(result, xr.Dataset) else open_gwas(result)
         found = manhattan_points(dataset, parameter)
         if not found.n_variants:
             raise InputError("no variant has a p value.", do="daskgen info says how the fits ended")
-        figure = _draw(found, threshold, suggestive, found.label if title is None else title)
-        if save is not None:
-            save_figure(figure, save, force=force)
-    return figure
+        return finished(_draw(found, threshold, suggestive, found.label if title is None else title))
 
 
 def _draw(found: ManhattanPoints, threshold: float, suggestive: float | None, title: str) -> Figure:

@@ -9,7 +9,7 @@ import numpy as np
 
 from daskgen.errors import InputError
 from daskgen.inputs.arguments import known_arguments
-from daskgen.plotting.style import COLOURS, GREY, check_figure_path, new_figure, save_figure, styled
+from daskgen.plotting.style import COLOURS, GREY, drawing, new_figure
 from daskgen.stores import StoreLike
 
 if TYPE_CHECKING:
@@ -59,20 +59,19 @@ def cell_quality(
     MissingPackageError
         matplotlib is not installed.
     """
-    if save is not None:
-        check_figure_path(save, force=force)
-    from daskgen.cells import open as open_cells
+    with drawing(save, force=force) as finished:
+        from daskgen.cells import open as open_cells
 
-    opened = open_cells(cells)
-    have = opened.store.columns("obs")
-    if "n_genes_by_counts" not in have or "total_counts" not in have:
-        raise InputError(
-            f"{opened.store.location.name} has no columns of quality yet.", do="calculate_qc_metrics, or daskgen cells"
-        )
-    kept = opened.cell_mask
-    genes, counts = (np.asarray(opened.store.column("obs", name)) for name in ("n_genes_by_counts", "total_counts"))
-    share = np.asarray(opened.store.column("obs", "pct_counts_mt")) if "pct_counts_mt" in have else None
-    with styled():
+        opened = open_cells(cells)
+        have = opened.store.columns("obs")
+        if "n_genes_by_counts" not in have or "total_counts" not in have:
+            raise InputError(
+                f"{opened.store.location.name} has no columns of quality yet.",
+                do="calculate_qc_metrics, or daskgen cells",
+            )
+        kept = opened.cell_mask
+        genes, counts = (np.asarray(opened.store.column("obs", name)) for name in ("n_genes_by_counts", "total_counts"))
+        share = np.asarray(opened.store.column("obs", "pct_counts_mt")) if "pct_counts_mt" in have else None
         figure = new_figure(10.5 if share is not None else 7.0, 3.2)
         axes = figure.subplots(1, 2 if share is None else 3, squeeze=False)[0]
         _histogram(axes[0], genes, kept, "genes with a count")
@@ -92,9 +91,7 @@ def cell_quality(
         if share is not None:
             _histogram(axes[2], share, kept, "mitochondrial counts, %")
         axes[0].set_title(title or f"{int(kept.sum()):,} of {len(kept):,} cells")
-        if save is not None:
-            save_figure(figure, save, force=force)
-    return figure
+        return finished(figure)
 
 
 def _histogram(axis: Axes, values: np.ndarray, kept: np.ndarray, label: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from daskgen.errors import MissingPackageError, StoreError, UsageError
@@ -16,7 +16,7 @@ from daskgen.errors import MissingPackageError, StoreError, UsageError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "ENDINGS", "GREY", "check_figure_path", "new_figure", "save_figure", "styled"]
+__all__ = ["COLOURS", "ENDINGS", "GREY", "check_figure_path", "drawing", "new_figure", "save_figure", "styled"]
 
 ENDINGS = (".png", ".svg", ".pdf")
 
@@ -70,6 +70,25 @@ def new_figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
+
+
+@contextlib.contextmanager
+def drawing(save: str | os.PathLike[str] | None, *, force: bool = False) -> Iterator[Callable[[Figure], Figure]]:
+    """The frame of a function that draws: refuses a path that cannot be written, then sets the style.
+
+    What it gives is called with the figure at the end: it writes the file, where `save` names one, and returns the
+    figure.
+    """
+    if save is not None:
+        check_figure_path(save, force=force)
+    with styled():
+
+        def finished(figure: Figure) -> Figure:
+            if save is not None:
+                save_figure(figure, save, force=force)
+            return figure
+
+        yield finished
 
 
 def check_figure_path(path: str | os.PathLike[str], *, force: bool = False) -> str:

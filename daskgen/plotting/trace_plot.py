@@ -11,7 +11,7 @@ import numpy as np
 from daskgen.bayes import Posterior
 from daskgen.errors import UsageError
 from daskgen.inputs.arguments import known_arguments
-from daskgen.plotting.style import COLOURS, check_figure_path, new_figure, save_figure, styled
+from daskgen.plotting.style import COLOURS, drawing, new_figure
 from daskgen.stores import StoreLike
 
 if TYPE_CHECKING:
@@ -60,15 +60,10 @@ def trace(
     MissingPackageError
         matplotlib is not installed.
     """
-    if save is not None:
-        check_figure_path(save, force=force)
-    found = posterior if isinstance(posterior, Posterior) else Posterior.open(posterior)
-    names = _chosen(found, quantities)
-    with styled():
-        figure = _draw(found, names, title)
-        if save is not None:
-            save_figure(figure, save, force=force)
-    return figure
+    with drawing(save, force=force) as finished:
+        found = posterior if isinstance(posterior, Posterior) else Posterior.open(posterior)
+        names = _chosen(found, quantities)
+        return finished(_draw(found, names, title))
 
 
 def _chosen(posterior: Posterior, quantities: str | Sequence[str] | None) -> list[str]:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,8 +28,10 @@ from daskgen.kernels.philox import as_uniform, philox_key, philox_words
 from daskgen.kernels.simulated_counts import alias_table, draw_cells
 from daskgen.passes import run_map
 from daskgen.simulate.architecture import whole
-from daskgen.stores import RunKey, StageTarget
+from daskgen.stores import RunKey
 from daskgen.stores.anndata_new import NewAnnData, count_dtype
+from daskgen.stores.anndata_rows import CsrBlock
+from daskgen.stores.value_groups import GroupsOfValues, write_values
 
 __all__ = ["cells"]
 
@@ -96,6 +97,17 @@ class _Model:
         _, _, total, bounds, components = self.describe(first, n)
         key = philox_key(self.seed, "cells")
         return draw_cells(key, first, total, bounds, components, self.thresholds, self.aliases)
+
+    def reader(self) -> _Model:
+        return self
+
+    def read(self, first: int, last: int) -> CsrBlock:
+        """The cells [first, last), drawn a block at a time."""
+        drawn = [self.draw(a, min(_BLOCK_CELLS, last - a)) for a in range(first, last, _BLOCK_CELLS)]
+        data, indices = (np.concatenate([block[k] for block in drawn]) for k in (0, 1))
+        lengths = np.concatenate([np.diff(block[2]) for block in drawn])
+        indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        return CsrBlock(data, indices, indptr, self.thresholds.shape[-1], first)
 
 
 @known_arguments()
@@ -167,24 +179,11 @@ def cells(
     ) as writer:
         if not writer.already_complete:
             stage = writer.values_stage()
-            for _ in run_map(_write, stage.pending, _Writing(model, stage.target, indptr, dtype), label="simulate"):
+            task = GroupsOfValues(model, stage.target, indptr, dtype)
+            for _ in run_map(write_values, stage.pending, task, label="simulate"):
                 pass
         place = writer.finish()
     return place.url
-
-
-@dataclass(frozen=True, eq=False)
-class _Writing:
-    """What the task of every group of values needs."""
-
-    model: _Model
-    target: StageTarget
-    indptr: npt.NDArray[np.int64]
-    dtype: np.dtype[Any]
-
-    @property
-    def nbytes(self) -> int:
-        return self.model.nbytes + int(self.indptr.nbytes)
 
 
 def _count(block: int, model: _Model, n_cells: int) -> tuple[np.ndarray, int]:
@@ -192,21 +191,6 @@ def _count(block: int, model: _Model, n_cells: int) -> tuple[np.ndarray, int]:
     first = block * _BLOCK_CELLS
     data, _, indptr = model.draw(first, min(_BLOCK_CELLS, n_cells - first))
     return np.diff(indptr), int(data.max(initial=0))
-
-
-def _write(group: int, task: _Writing) -> None:
-    part = task.target.ranges(group)["values"]
-    first = int(np.searchsorted(task.indptr, part.start, side="right")) - 1
-    last = int(np.searchsorted(task.indptr, part.stop, side="left"))
-    data, indices = (np.empty(part.stop - part.start, t) for t in (task.dtype, np.int32))
-    for start in range(first, last, _BLOCK_CELLS):
-        values, genes, _ = task.model.draw(start, min(_BLOCK_CELLS, last - start))
-        begin = int(task.indptr[start]) - part.start  # of these cells among the values of the group
-        skip, room = max(0, -begin), len(data) - max(0, begin)
-        data[max(0, begin) : begin + len(values)] = values[skip : skip + room]
-        indices[max(0, begin) : begin + len(values)] = genes[skip : skip + room]
-    width = np.int32 if task.indptr[-1] < 2**31 else np.int64
-    task.target.write(group, {"X/data": data, "X/indices": indices.astype(width, copy=False)})
 
 
 # The model ----------------------------------------------------------------------------------------------------------

@@ -21,12 +21,14 @@ from daskgen.stores.location import Location
 __all__ = [
     "CellRows",
     "CsrBlock",
+    "IndexedRows",
     "MatrixInfo",
     "RowReader",
     "SequentialValues",
     "checked_indptr",
     "csr_of_dense",
     "row_cuts",
+    "rows_between",
     "tidy",
 ]
 
@@ -77,6 +79,28 @@ def row_cuts(indptr: npt.NDArray[np.int64], step: int) -> list[tuple[int, int]]:
     starts = np.searchsorted(indptr[:-1], np.arange(step, n_values, step, dtype=np.int64), side="left")
     cuts = np.unique(np.concatenate([[0], starts, np.arange(0, n_rows, _MOST_ROWS), [n_rows]]))
     return [(int(a), int(b)) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+
+
+def rows_between(indptr: npt.NDArray[np.int64], start: int, stop: int) -> tuple[int, int]:
+    """The rows [first, last) that hold the stored values [start, stop); indptr: int64 (rows + 1,)."""
+    return int(np.searchsorted(indptr, start, side="right")) - 1, int(np.searchsorted(indptr, stop, side="left"))
+
+
+class IndexedRows:
+    """What rows have of which `indptr`, int64 (rows + 1,), says where their values begin."""
+
+    indptr: npt.NDArray[np.int64]
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.indptr) - 1
+
+    @property
+    def nbytes(self) -> int:
+        return int(self.indptr.nbytes)
+
+    def blocks(self, values: int = 1 << 22) -> list[tuple[int, int]]:
+        return row_cuts(self.indptr, values)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import zarr
 
 from daskgen.errors import StoreError
+from daskgen.stores.anndata_rows import rows_between
 from daskgen.stores.location import Location
 from daskgen.stores.target import check_alignment, write_unit
 
@@ -33,8 +34,7 @@ def rows_of_values(indptr: npt.NDArray[np.int64], start: int, stop: int) -> npt.
     """The row of each of the stored values `start` to `stop` - 1."""
     if stop <= start:
         return np.empty(0, np.int64)
-    first = int(np.searchsorted(indptr, start, side="right")) - 1
-    last = int(np.searchsorted(indptr, stop, side="left"))
+    first, last = rows_between(indptr, start, stop)
     ends = np.minimum(indptr[first + 1 : last + 1], stop)
     return np.repeat(np.arange(first, last), np.diff(np.concatenate([[start], ends])))
 
