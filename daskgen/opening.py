@@ -7,8 +7,8 @@ import xarray as xr
 from daskgen.genotypes.dataset import open_genotypes
 from daskgen.gwas import open_gwas
 from daskgen.stores import Location, StoreLike, open_dataset, open_group
-from daskgen.stores.anndata import is_anndata
 from daskgen.stores.anndata_dataset import open_cells_dataset
+from daskgen.stores.anndata_sight import is_anndata
 
 __all__ = ["open_store"]
 

@@ -60,6 +60,7 @@ def test_fits_per_snp_import_neither_tables_nor_dask(stores):
     call = ["sem", "user-gwas", str(stores / "covstruct.zarr"), str(stores / "sumstats.zarr"), "--model", MODEL]
     assert not after_command(*call, "--out", str(stores / "f1.zarr")) & TABLES
     assert dg.open_store(stores / "f1.zarr").sizes["variant"] == 301
+    assert not after_command("verify", str(stores / "f1.zarr")) & TABLES
 
 
 def test_munging_imports_neither_pandas_nor_dask(stores):

@@ -9,7 +9,7 @@ __all__ = ["cells_info", "is_cells"]
 
 def is_cells(path: str) -> bool:
     """Whether an AnnData store lies at `path`, whoever made it; False while it is being made."""
-    from daskgen.stores.anndata import is_anndata
+    from daskgen.stores.anndata_sight import is_anndata
 
     return is_anndata(path)
 

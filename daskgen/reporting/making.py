@@ -19,7 +19,7 @@ from daskgen.plotting.style import styled
 from daskgen.reporting import data, models, scans, single_cells
 from daskgen.reporting.page import Section, facts, page, paragraph, preformatted
 from daskgen.stores import Location, StoreLike, open_group
-from daskgen.stores.anndata import is_anndata
+from daskgen.stores.anndata_sight import is_anndata
 
 __all__ = ["make_report"]
 

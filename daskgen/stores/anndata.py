@@ -33,26 +33,12 @@ from daskgen.stores.location import Location, StoreLike
 from daskgen.stores.lock import StoreLock
 from daskgen.stores.quiet import quietly
 
-__all__ = ["CHUNK_VALUES", "TIDY", "AnnDataStore", "is_anndata", "open_anndata_tree"]
+__all__ = ["CHUNK_VALUES", "TIDY", "AnnDataStore", "open_anndata_tree"]
 
 CHUNK_VALUES = 1 << 20
 """Stored values of a chunk of a sparse matrix."""
 
 _AXES = {"obs": 0, "var": 1, "obsm": 0, "varm": 1}
-
-
-def is_anndata(path: StoreLike | Location) -> bool:
-    """Whether an AnnData store lies at `path`, whoever made it; False for one of daskgen's that is not complete."""
-    location = Location.of(path)
-    try:
-        with quietly():
-            group = zarr.open_group(location.zarr_store(read_only=True), mode="r")
-    except (GroupNotFoundError, FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
-        return False
-    attrs = group.attrs
-    if "daskgen_format" in attrs:
-        return attrs.get("kind") == "cells" and bool(attrs.get("complete"))
-    return {"obs", "var"} <= set(group)
 
 
 def open_anndata_tree(path: StoreLike | Location) -> zarr.Group:

@@ -12,12 +12,13 @@ import zarr
 
 from daskgen import limits
 from daskgen.errors import StoreError
-from daskgen.stores.checksum import block_checksum, text_checksum
+from daskgen.stores.anndata_sight import is_anndata
+from daskgen.stores.checksum import block_checksum
 from daskgen.stores.location import Location, StoreLike
 from daskgen.stores.reader import array_table, open_group
 from daskgen.stores.schema import validate
 from daskgen.stores.target import MARKS, Grid, write_unit
-from daskgen.stores.text_chunks import region_texts
+from daskgen.stores.text_chunks import is_plain_text, text_contents
 
 __all__ = ["marked_problems", "verify"]
 
@@ -31,10 +32,8 @@ def verify(path: StoreLike | Location) -> list[str]:
     group against its mark, which reads all data once. A damaged chunk is named by array and object key.
     """
     location = Location.of(path)
-    from daskgen.stores.anndata import is_anndata  # pandas comes with it, which other stores can do without
-
     if is_anndata(location):
-        from daskgen.stores.anndata_verify import verify_anndata
+        from daskgen.stores.anndata_verify import verify_anndata  # pandas comes with it, which others can do without
 
         return verify_anndata(location)
     try:
@@ -107,16 +106,17 @@ def _check(location: Location, name: str, array: zarr.Array, region: tuple[slice
 
 
 def _checksum(location: Location, array: zarr.Array, region: tuple[slice, ...]) -> int:
-    texts = region_texts(location, array, region) if array.dtype.kind in "TOU" and array.ndim else None
-    if texts is not None:
-        return text_checksum(texts)
+    checksum = 0
     if not array.ndim:
         return block_checksum(np.asarray(array[region]))
+    if array.dtype.kind in "TOU" and is_plain_text(array):
+        for content in text_contents(location, array, region):
+            checksum = block_checksum(content, checksum)
+        return checksum
     # Some chunks at a time: a group may be larger than what should be in memory.
     first, *others = region
     row_bytes = array.dtype.itemsize * int(np.prod(array.shape[1:], dtype=np.int64))
     step = array.chunks[0] * max(1, _HELD_BYTES // max(1, row_bytes * array.chunks[0]))
-    checksum = 0
     for start in range(first.start, first.stop, step):
         part = (slice(start, min(start + step, first.stop)), *others)
         checksum = block_checksum(np.asarray(array[part]), checksum)
