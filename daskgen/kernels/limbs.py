@@ -87,6 +87,15 @@ def joined(sums: npt.NDArray[np.int32], at: int) -> float:
     return (sums[at] * _BASE + sums[at + 1]) * _BASE + sums[at + 2]
 
 
+def _prefetch(builder: ir.IRBuilder) -> Any:
+    """Declare the instruction that asks for a byte's cache line before it is needed; any address will do."""
+    byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+    function = builder.module.declare_intrinsic("llvm.prefetch", (byte,), kind)
+    to_read, to_second_cache, data = (ir.Constant(number, value) for value in (0, 2, 1))
+    return lambda address: builder.call(function, [address, to_read, to_second_cache, data])
+
+
 def _numbers(bits: int, lanes: int) -> ir.VectorType:
     return ir.VectorType(ir.IntType(bits), lanes)
 
@@ -122,8 +131,13 @@ def _lane_sums(typing_context: Any, codes: Any, rows: Any, first: Any, steps: An
                 flags=["nsw"],
             )
 
+        # A tile is too short a piece of a row for the processor to see a stream in it: without asking for the bytes
+        # of the next ROWS markers a quarter of the time goes by in waiting for memory.
+        prefetch, ahead = _prefetch(builder), builder.mul(width, ir.Constant(long, ROWS))
         with cgutils.for_range(builder, arguments[3]) as loop:
             at = builder.mul(loop.index, ir.Constant(long, _LANES))
+            for start in starts:
+                prefetch(builder.gep(start, [builder.add(at, ahead)]))
             quads = [
                 builder.zext(
                     builder.load(builder.bitcast(builder.gep(start, [at]), narrow.as_pointer()), align=1), words
