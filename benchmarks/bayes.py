@@ -14,9 +14,12 @@ its own, with all of it in memory and with a limit below the packed size. The li
 million markers, assuming that genotypes are in memory, or read at the speed measured, and the share of effects that are
 zero stays at 95 %.
 
-Schedules: effective draws (bulk) of the heritability and of the residual variance per CPU second, exact against the
-schedule of JWAS with the same number of passes over the data: on a simulated cohort, and on those that are named by
---cohort NAME=STORE,PHENOTYPES,COLUMN. BGLR needs R and is not measured.
+Schedules: effective draws (bulk) of the heritability, of the residual variance and of breeding values per CPU second,
+exact against the schedule of JWAS: on simulated cohorts, and on those that are named by --cohort NAME=FILE,CODES,Y.
+BGLR needs R and is not measured; its sweep is the Markov step of the exact schedule, one marker at a time in double
+precision, so that the peer of one line stands for it.
+
+The parts can be measured one by one with --parts; a result file keeps what was in it of the others.
 """
 
 from __future__ import annotations
@@ -38,6 +41,7 @@ import pandas as pd
 import daskgen as dg
 from daskgen import bayes, limits
 from daskgen.bayes.blocks import automatic_size, make_blocks, make_markers
+from daskgen.bayes.diagnostics import ess_bulk
 from daskgen.bayes.loading import pack_array
 from daskgen.bayes.matrix import MarkerMatrix
 from daskgen.bayes.methods import marker_prior
@@ -46,6 +50,8 @@ from daskgen.bayes.sampler import Chains, Problem
 from daskgen.inputs.covariates import Covariates
 from daskgen.kernels.genotype_dots import code_products, n_tiles
 from daskgen.kernels.limbs import LIMBS, ROWS, TILE, cut_tile
+
+PARTS = ("sweeps", "schedules", "large")
 
 
 @numba.njit(nogil=True)
@@ -149,25 +155,52 @@ def simulated(n, p):
     return codes, genetic + rng.standard_normal(n) * genetic.std()
 
 
-def schedules(genotypes, phenotypes, n, length, **options):
-    """Effective draws per CPU second of the exact schedule and of JWAS's, the same number of passes."""
-    found = {}
+def value_draws(posterior, codes):
+    """Breeding values (chains, draws, people) of every saved draw, from the effects that are not zero."""
+    kept = posterior.dataset
+    draws = np.zeros((kept.sizes["chain"], kept.sizes["draw"], len(codes)))
+    chain, draw = kept["effect_draw_place"].values
+    centred = (codes - kept["effect_centre"].values).T
+    pieces = np.array_split(np.arange(len(chain)), max(1, len(chain) // 100_000))
+    for piece in pieces:
+        terms = centred[kept["effect_draw_variant"].values[piece]] * kept["effect_draw_value"].values[piece, None]
+        np.add.at(draws, (chain[piece], draw[piece]), terms)
+    return draws
+
+
+def schedules(codes, y, passes):
+    """Effective draws (bulk) per CPU second of the exact schedule and of JWAS's, which makes as many passes.
+
+    passes: of each chain, of the two schedules. Of the breeding values, the median over 50 people.
+    """
+    n = len(codes)
+    few = np.random.default_rng(0).permutation(n)[:50]
     size = automatic_size(n)
+    found = {"n": n, "p": codes.shape[1], "block": size}
     for name, own in (
-        ("exact", {"chain_length": length, "burn_in": length // 5}),
-        ("jwas", {"chain_length": length * size, "burn_in": length // 5, "schedule": "jwas", "blocks": size}),
+        ("exact", {"chain_length": passes[0], "burn_in": passes[0] // 5}),
+        (
+            "jwas",
+            {"chain_length": passes[1] * size, "burn_in": passes[1] // 5, "schedule": "jwas", "blocks": size},
+        ),
     ):
-        cpu = time.process_time()
-        posterior = bayes.fit(genotypes, phenotypes, pi=0.95, chains=2, keep_effects=False, seed=1, **own, **options)
-        cpu = time.process_time() - cpu
-        table = posterior.diagnostics()
+        wall, cpu = time.perf_counter(), time.process_time()
+        posterior = bayes.fit(codes, y, pi=0.95, chains=2, keep_effects=True, seed=1, **own)
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        ess = posterior.diagnostics()["ess_bulk"]
+        values = value_draws(posterior, codes[few])
+        of_values = np.median([ess_bulk(values[:, :, i]) for i in range(len(few))])
         found[name] = {
+            "passes": passes[0] if name == "exact" else passes[1],
             "cpu_s": round(cpu, 2),
-            **{
-                f"ess_{q}_per_s": round(table.loc[q, "ess_bulk"] / cpu, 1)
-                for q in ("heritability", "residual_variance")
-            },
+            "wall_s": round(wall, 2),
+            "ess_heritability_per_cpu_s": round(ess["heritability"] / cpu, 2),
+            "ess_residual_variance_per_cpu_s": round(ess["residual_variance"] / cpu, 2),
+            "ess_breeding_value_per_cpu_s": round(of_values / cpu, 2),
         }
+    found["exact / jwas"] = {
+        key: round(found["exact"][key] / found["jwas"][key], 1) for key in found["exact"] if key.startswith("ess")
+    }
     return found
 
 
@@ -226,11 +259,47 @@ def large(folder, n, sizes):
     return {"measured": rows, "extended": line}
 
 
+def sweep(n, p, missing):
+    """Rates of full sweeps at one size, and of the floor."""
+    cores = limits.cores()
+    problem, gram_seconds = problem_of(n, p, missing)
+    genotypes = n * p / 1e9
+    floor = floor_seconds(problem)
+    one, cpu = sweep_seconds(problem, 1)
+    row = {
+        "n": n,
+        "p": p,
+        "missing": missing,
+        "block": int(problem.blocks.sizes.max()),
+        "gram_s": round(gram_seconds, 2),
+        "floor_g_per_s": round(genotypes / floor, 2),
+        "sweep_g_per_s": round(genotypes / one, 2),
+        "sweep_g_per_cpu_s": round(genotypes / cpu, 2),
+        "times_the_floor": round(one / floor, 2),
+    }
+    four, _ = sweep_seconds(problem, 1, n_chains=4)
+    row |= {
+        "four_chains_g_per_s": round(4 * genotypes / four, 2),
+        "numpy_peer_g_per_cpu_s": round(peer_rate(n), 2),
+    }
+    if cores > 1:
+        together, _ = sweep_seconds(problem, cores)
+        row |= {
+            f"sweep_g_per_s_{cores}_threads": round(genotypes / together, 2),
+            "speed_up": round(one / together, 2),
+        }
+    print(json.dumps(row))
+    return row
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--smoke", action="store_true", help="small sizes, to see that it runs")
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--cohort", action="append", default=[], metavar="NAME=STORE,PHENOTYPES,COLUMN")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="what to measure")
+    parser.add_argument(
+        "--cohort", action="append", default=[], metavar="NAME=FILE,CODES,Y", help="two arrays of an .npz"
+    )
     parser.add_argument("--scratch", type=Path, help="folder for the large stores, 4 GB")
     parser.add_argument("--large-child", nargs=2, metavar=("STORE", "LIMIT"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -238,59 +307,35 @@ def main():
         large_child(arguments.large_child[0], int(arguments.large_child[1]))
         return
     sizes = [(10_000, 50_000, 0.0), (50_000, 20_000, 0.0), (50_000, 20_000, 0.01)]
-    length, cohorts = 1_000, [(2_000, 5_000), (10_000, 50_000)]
+    cohorts = [(2_000, 5_000, (2_000, 500)), (10_000, 50_000, (600, 60))]
     large_sizes = (50_000, (100_000, 200_000))
     if arguments.smoke:
-        sizes, length, cohorts, large_sizes = [(1_000, 1_024, 0.01)], 60, [(200, 128)], (500, (512, 1_024))
-    cores = limits.cores()
-    rows = []
-    for n, p, missing in sizes:
-        problem, gram_seconds = problem_of(n, p, missing)
-        genotypes = n * p / 1e9
-        floor = floor_seconds(problem)
-        one, cpu = sweep_seconds(problem, 1)
-        row = {
-            "n": n,
-            "p": p,
-            "missing": missing,
-            "block": int(problem.blocks.sizes.max()),
-            "gram_s": round(gram_seconds, 2),
-            "floor_g_per_s": round(genotypes / floor, 2),
-            "sweep_g_per_s": round(genotypes / one, 2),
-            "sweep_g_per_cpu_s": round(genotypes / cpu, 2),
-            "times_the_floor": round(one / floor, 2),
-        }
-        four, _ = sweep_seconds(problem, 1, n_chains=4)
-        row |= {
-            "four_chains_g_per_s": round(4 * genotypes / four, 2),
-            "numpy_peer_g_per_cpu_s": round(peer_rate(n), 2),
-        }
-        if cores > 1:
-            together, _ = sweep_seconds(problem, cores)
-            row |= {
-                f"sweep_g_per_s_{cores}_threads": round(genotypes / together, 2),
-                "speed_up": round(one / together, 2),
-            }
-        rows.append(row)
-        print(json.dumps(row))
-    compared = {f"simulated {n} x {p}": schedules(*simulated(n, p), n, length) for n, p in cohorts}
-    for cohort in arguments.cohort:
-        name, _, rest = cohort.partition("=")
-        store, phenotypes, column = rest.split(",")
-        n = dg.open_store(store)["sample_id"].size
-        compared[name] = schedules(store, phenotypes, n, length, pheno_name=column)
-    with tempfile.TemporaryDirectory(dir=arguments.scratch) as folder:
-        big = large(folder, *large_sizes)
+        sizes, cohorts, large_sizes = [(1_000, 1_024, 0.01)], [(200, 128, (60, 60))], (500, (512, 1_024))
+    kept = json.loads(arguments.out.read_text()) if arguments.out and arguments.out.exists() else {}
     result = {
+        **kept,
         "command": "python -m benchmarks.bayes",
-        "machine": f"{platform.machine()}, {cores} cores",
+        "machine": f"{platform.machine()}, {limits.cores()} cores",
         "numba": numba.__version__,
-        "sweeps": rows,
-        "schedules": compared,
-        "large": big,
-        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3),
     }
-    print(json.dumps(result["schedules"]))
+    if "sweeps" in arguments.parts:
+        result["sweeps"] = [sweep(*size) for size in sizes]
+    if "schedules" in arguments.parts:
+        compared = {f"simulated {n} x {p}": schedules(*simulated(n, p), passes) for n, p, passes in cohorts}
+        for cohort in arguments.cohort:
+            name, _, rest = cohort.partition("=")
+            file, codes, y = rest.split(",")
+            with np.load(file) as arrays:
+                known = np.isfinite(arrays[y].reshape(len(arrays[y]), -1)[:, 0])
+                found, values = arrays[codes][known].astype(np.int8), arrays[y].reshape(len(known), -1)[known, 0]
+            varies = (found != found[:1]).any(axis=0)
+            compared[name] = schedules(np.ascontiguousarray(found[:, varies]), values, (4_000, 500))
+        result["schedules"] = compared
+        print(json.dumps(compared))
+    if "large" in arguments.parts:
+        with tempfile.TemporaryDirectory(dir=arguments.scratch) as folder:
+            result["large"] = large(folder, *large_sizes)
+        print(json.dumps(result["large"]))
     if arguments.out:
         arguments.out.write_text(json.dumps(result, indent=2) + "\n")
 

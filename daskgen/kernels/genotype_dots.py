@@ -8,7 +8,7 @@ Where calls are missing is listed by marker and tile (`find_gaps`): those of mar
 gap_place[gap_start[j T + t] : gap_start[j T + t + 1]] of the tile, T the number of tiles. The vector loop takes them
 for threes, which is put right after it.
 
-The sums run over tiles of `TILE` bytes, 2,048 samples. Inside a tile they are exact sums of integers
+The sums run over tiles of `TILE` bytes, 1,024 samples. Inside a tile they are exact sums of integers
 (:mod:`daskgen.kernels.limbs`); the tiles' results are added pairwise by `add_within` and `add_across`: the bits do not
 depend on which thread or worker did which tile.
 """

@@ -23,11 +23,10 @@ import math
 
 import numpy as np
 
-from daskgen.kernels.compile import kernel
+from daskgen.kernels.compile import helper, kernel
 from daskgen.kernels.genotype_dots import TILE, add_across, add_within, clear_padding, n_tiles
 from daskgen.kernels.gibbs_types import COMMON, run_signature
 from daskgen.kernels.gibbs_updates import (
-    MARKER,
     RESIDUAL,
     count_included,
     draw_marker_priors,
@@ -40,8 +39,8 @@ from daskgen.kernels.gibbs_updates import (
 )
 from daskgen.kernels.limbs import LIMBS, ROWS
 from daskgen.kernels.marker_dots import add_changes, marker_products, prepare_tile
-from daskgen.kernels.marker_sampler import sample_block
-from daskgen.kernels.random_draws import chi_square, two_uniforms
+from daskgen.kernels.marker_sampler import prepare_draws, sample_block
+from daskgen.kernels.random_draws import chi_square
 from daskgen.kernels.teams import ask, barrier, told_to_stop
 
 __all__ = ["BLOCK", "ITERATION", "SUMS", "run", "work_space"]
@@ -62,13 +61,34 @@ def work_space(chains: int, n_markers: int, width: int, longest: int) -> tuple[n
         np.zeros((chains, tiles)),
         np.zeros((chains, tiles)),
         np.zeros((chains, n_markers)),
+        np.zeros((chains, 2, longest)),
     )
+
+
+@helper
+def logarithms(of_markers, pi):
+    """log P(class): those of the markers (classes, P), if there are any, else of all alike (classes, 1)."""
+    if of_markers.shape[1]:
+        return of_markers
+    found = np.empty((pi.size, 1))
+    for k in range(pi.size):
+        found[k, 0] = math.log(pi[k]) if pi[k] > 0.0 else -np.inf
+    return found
+
+
+@helper
+def given_draws(given, row, repeat):
+    """The recorded uniforms and normals of all markers for one pass, or empty ones."""
+    if given.uniform.size:
+        return given.uniform[row, repeat], given.normal[row, repeat]
+    return given.uniform.reshape(-1), given.normal.reshape(-1)
 
 
 @kernel(run_signature())
 def run(
     markers, records, priors, state, sums, given, keys, set_start, n_samples, first_iteration, iterations, burn_in,
     thin, independent, bounds, worker, hook, member, team, meeting, partial, planes, limbs, unit, total, change,
+    ready,
 ):  # fmt: skip
     """Run iterations `first_iteration` to `first_iteration` + `iterations` - 1 of all chains, as thread `member` of
     `team`; all members get the same arrays.
@@ -79,7 +99,7 @@ def run(
     tiles of each worker of the gang; worker: which of them this is; hook: `daskgen.kernels.hooks`, needed with several
     workers and where blocks are not in memory. meeting: `teams.new_barrier`. Work space: partial float64 (tiles, C,
     longest block, at least 4), planes (C, 4, bytes), limbs int16 (C, tiles, LIMBS, 4, TILE), zeros, unit, total
-    float64 (C, tiles), change (C, P).
+    float64 (C, tiles), change (C, P), ready (C, 2, longest block).
 
     Returns the number of iterations done: fewer than asked where a residual variance is no longer a finite number or
     the hook said stop, which leaves an iteration half done.
@@ -96,7 +116,6 @@ def run(
         first_draw = (first_iteration - 1 - burn_in) // thin
     longest = partial.shape[2]
     flat = partial.reshape((tiles, chains * longest))
-    uniforms, normals = np.empty(longest), np.empty(longest)
     weight, limb_sums = np.empty(priors.gamma.shape[1]), np.empty(ROWS * LIMBS, np.int32)
     for row in range(iterations):
         iteration = first_iteration + row
@@ -130,39 +149,46 @@ def run(
                     codes, dosage, shift, missing, gaps, gap_place, origin, own_first, own_last, planes, limbs, unit,
                     total, limb_sums, partial,
                 )  # fmt: skip
+                # Drawn by the team together; a pass that is repeated draws again, by the leader.
+                s = markers.owner[b]
+                classes = priors.classes[s]
+                gamma, common = priors.gamma[s, :classes], priors.kind[s] == COMMON
+                begin = start + member * (stop - start) // team
+                end = start + (member + 1) * (stop - start) // team
+                for c in range(chains):
+                    own = state.own_variance[c, :0] if common else state.own_variance[c]
+                    log_pi = logarithms(priors.log_pi_marker, state.pi[c, s, :classes])
+                    uniform, normal = given_draws(given, row, 0)
+                    prepare_draws(
+                        start, begin, end, iteration, 0, keys[c], uniform, normal, markers.diagonal, own,
+                        state.variance[c, s], gamma, log_pi, state.residual_variance[c], ready[c, 0], ready[c, 1],
+                    )  # fmt: skip
                 barrier(meeting, team)
                 if member == 0:
                     add_within(flat, low, high, tiles)
                     if not alone:
                         ask(meeting, hook, SUMS, b)
                         add_across(flat, bounds, tiles)
-                    s = markers.owner[b]
-                    classes = priors.classes[s]
                     first = markers.offset[b]
                     last = first + (stop - start) * (stop - start)
                     for c in range(chains):
-                        effect, own, log_pi = state.effect[c], state.own_variance[c], priors.log_pi_marker
-                        if priors.kind[s] == COMMON:
-                            own = own[:0]
-                        if log_pi.shape[1] == 0:
-                            log_pi = np.empty((classes, 1))
-                            for k in range(classes):
-                                log_pi[k, 0] = math.log(state.pi[c, s, k]) if state.pi[c, s, k] > 0.0 else -np.inf
+                        effect = state.effect[c]
+                        own = state.own_variance[c, :0] if common else state.own_variance[c]
+                        log_pi = logarithms(priors.log_pi_marker, state.pi[c, s, :classes])
                         for j in range(start, stop):
                             change[c, j] = effect[j]
                         for repeat in range(markers.repeats[b]):
-                            for j in range(start, stop):
-                                if given.uniform.size:
-                                    uniforms[j - start] = given.uniform[row, repeat, j]
-                                    normals[j - start] = given.normal[row, repeat, j]
-                                else:
-                                    uniforms[j - start], normals[j - start] = two_uniforms(
-                                        iteration, j, repeat, MARKER, keys[c]
-                                    )
+                            if repeat > 0:
+                                uniform, normal = given_draws(given, row, repeat)
+                                prepare_draws(
+                                    start, start, stop, iteration, repeat, keys[c], uniform, normal, markers.diagonal,
+                                    own, state.variance[c, s], gamma, log_pi, state.residual_variance[c], ready[c, 0],
+                                    ready[c, 1],
+                                )  # fmt: skip
                             sample_block(
                                 start, stop, partial[0, c], markers.gram[first:last], markers.gram_single[first:last],
                                 markers.diagonal, effect, state.slab[c], state.group[c], own, state.variance[c, s],
-                                priors.gamma[s, :classes], log_pi, uniforms, normals, given.uniform.size == 0,
+                                gamma, log_pi, ready[c, 0], ready[c, 1], given.uniform.size == 0 and common,
                                 state.residual_variance[c], weight[:classes],
                             )  # fmt: skip
                         for j in range(start, stop):

@@ -181,5 +181,5 @@ def run_signature() -> types.Type:
     limbs = output_array(types.int16, 5)
     return types.int64(
         markers_type(), records, priors, state, sums, given, input_array(types.uint32, 2), places, *six, places, *four,
-        _I, _T, _T, limbs, _M, _M, _M,
+        _I, _T, _T, limbs, _M, _M, _M, _T,
     )  # fmt: skip

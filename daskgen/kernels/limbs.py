@@ -4,7 +4,7 @@ The numbers of a tile, at most L in size, are cut into three digits of 16 bits (
 
     v = u ((a B + b) B + c) + rest,   u = L / (32,767 B^2),   |a|, |b|, |c| <= 32,767,   |rest| <= u / 2 = 1.8e-15 L.
 
-Codes times limbs are added in 32-bit integers, which a tile of 2,048 samples cannot overflow (3 x 32,767 x 2,048), two
+Codes times limbs are added in 32-bit integers, which a tile of 1,024 samples cannot overflow (3 x 32,767 x 1,024), two
 products and a sum in one instruction. An integer sum does not depend on its order: the bits are the same for every
 processor. The rest makes an error of about 1e-15 L sqrt(n), or 4e-15 n L at the worst; float64 sums of as many terms
 err by as much.
@@ -26,8 +26,8 @@ from daskgen.kernels.compile import helper
 
 __all__ = ["LIMBS", "ROWS", "TILE", "code_sums", "cut_tile", "joined"]
 
-TILE = 512
-"""Bytes of a tile, 2,048 samples."""
+TILE = 256
+"""Bytes of a tile, 1,024 samples: a team shares out tiles, of which 10,000 samples should have more than a few."""
 
 LIMBS = 3
 """Digits of a number."""
@@ -164,12 +164,9 @@ def _lane_sums(typing_context: Any, codes: Any, rows: Any, first: Any, steps: An
             for total, (a, b, c, d) in zip(totals, products, strict=True):  # one addition has to wait for the last turn
                 turn = builder.add(builder.add(a, b), builder.add(c, d))
                 builder.store(builder.add(builder.load(total), turn), total)
+        add_up = builder.module.declare_intrinsic("llvm.vector.reduce.add.v8i32", (), ir.FunctionType(short, [half]))
         for i, total in enumerate(totals):
-            lanes = builder.load(total)
-            value = builder.extract_element(lanes, ir.Constant(short, 0))
-            for j in range(1, 8):
-                value = builder.add(value, builder.extract_element(lanes, ir.Constant(short, j)))
-            builder.store(value, builder.gep(out, [ir.Constant(long, i)]))
+            builder.store(builder.call(add_up, [builder.load(total)]), builder.gep(out, [ir.Constant(long, i)]))
         return ir.Constant(long, 0)
 
     return types.int64(codes, rows, types.int64, types.int64, limbs, sums), generate

@@ -100,4 +100,6 @@ def _codec(array: zarr.Array[Any]) -> ShardingCodec | None:
     plain = isinstance(serialiser, BytesCodec) and (array.dtype.itemsize == 1 or sys.byteorder == "little")
     zstd = not packers or (len(packers) == 1 and isinstance(packers[0], ZstdCodec))
     index = [type(one) for one in codec.index_codecs] == [BytesCodec, Crc32cCodec]
-    return codec if plain and zstd and index and codec.index_location.value == "end" else None
+    # An enumeration up to zarr 3.1, plain text after it.
+    at_end = getattr(codec.index_location, "value", codec.index_location) == "end"
+    return codec if plain and zstd and index and at_end else None

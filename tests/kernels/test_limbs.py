@@ -24,7 +24,7 @@ def products(codes, values, first, last):
     return out, total
 
 
-@pytest.mark.parametrize(("first", "last"), [(0, TILE), (5, 6), (0, 16), (16, 47), (100, 512)])
+@pytest.mark.parametrize(("first", "last"), [(0, TILE), (5, 6), (0, 16), (16, 47), (100, TILE)])
 @pytest.mark.parametrize("spread", [0.0, 3.0])
 def test_against_exact_sums(first, last, spread):
     rng = np.random.default_rng(last)
