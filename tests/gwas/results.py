@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+import daskgen.gwas.accessor  # noqa: F401  (these Datasets are not made by daskgen, which would register it)
+
 STATUS = {"valid": [0, 1], "table": {"0": "converged", "1": "smoothed", "2": "did not converge", "5": "bad input"}}
 
 
