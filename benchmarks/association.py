@@ -128,6 +128,13 @@ def measure(folder, n, m, missing, phenotypes, repeat):
     return found
 
 
+def plink2_version():
+    plink2 = shutil.which("plink2")
+    if plink2 is None:
+        return None
+    return subprocess.run([plink2, "--version"], check=True, capture_output=True, text=True).stdout.strip()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path)
@@ -146,7 +153,14 @@ def main():
                 results.append(measure(folder, n, variants, missing, phenotypes, repeat))
                 print(json.dumps(results[-1]))
     machine = {"machine": platform.processor() or platform.machine(), "cores": os.cpu_count()}
-    report = {"made": datetime.now(UTC).isoformat(timespec="seconds"), **machine, "results": results}
+    command = f"python benchmarks/association.py --repeat {given.repeat}" + " --smoke" * given.smoke
+    report = {
+        "command": command + (f" --out {given.out}" if given.out else ""),
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        **machine,
+        "plink2": plink2_version(),
+        "results": results,
+    }
     if given.out:
         given.out.write_text(json.dumps(report, indent=2) + "\n")
 

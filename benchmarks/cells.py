@@ -2,19 +2,22 @@
 
     python benchmarks/cells.py                                   3k, 25k, 50k, 100k and 200k cells x 35,000 genes
     python benchmarks/cells.py --cells 25000 --tools daskgen,scanpy
+    python benchmarks/cells.py --out benchmarks/results/cells.json --figure docs/_static/cells-scaling.svg
     python benchmarks/cells.py --smoke                           a minute, 2,000 cells x 3,000 genes
 
 Counts are simulated once per size (`dg.simulate.cells`, 6.8 % of the values are counts) and kept in --folder. Steps:
 quality control with the shares of the 50 to 500 largest counts, normalisation to 10,000, logarithms, 2,000 genes
 (seurat), 50 components, eight gene sets of the 50 largest counts. daskgen runs its `pipeline`, and its steps one by
 one; scanpy runs in memory (arpack; gene sets with SciPy) and on Dask (without gene sets). Compiled code is warm. The
-peak is that of the whole process, by the kernel's high-water mark; reading is counted for all. A table and a figure go
-to --out.
+peak is that of the whole process, by the kernel's high-water mark; reading is counted for all, and what scanpy needs
+without reading and the cast to float32 is given too. Results are added to those that --out has of other sizes and
+tools, so that sizes can be run one by one; --figure draws all of them.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import json
 import os
@@ -27,6 +30,14 @@ from pathlib import Path
 
 SIZES = [3_000, 25_000, 50_000, 100_000, 200_000]
 TOOLS = ["daskgen", "daskgen_steps", "scanpy", "scanpy_dask"]
+LABELS = {
+    "daskgen": "daskgen, pipeline",
+    "daskgen_steps": "daskgen, step by step",
+    "scanpy": "scanpy in memory",
+    "scanpy_dask": "scanpy on Dask",
+}
+READING = ("read", "float32")
+STEPS = ["read", "float32", "qc", "normalize", "log1p", "hvg", "pca", "ora"]
 N_UP = 50
 
 
@@ -190,35 +201,86 @@ def simulate(data, n_cells, n_genes):
     return path
 
 
+def compute(entry, key="cpu_s"):
+    """Seconds without reading and the cast to float32: the steps alone."""
+    return sum(step[key] for name, step in entry["steps"].items() if name not in READING)
+
+
 def table(results):
-    lines = ["| cells | tool | CPU s | wall s | peak GB | steps (CPU s) |", "|---|---|---|---|---|---|"]
-    for entry in results:
+    """A line for each run; times how many CPU seconds of daskgen's pipeline at that size another tool takes."""
+    lines = [
+        "| cells | tool | CPU s | wall s | peak GB | CPU / pipeline | steps alone | steps (CPU s) |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    ours = {entry["cells"]: entry["cpu_s"] for entry in results if entry["tool"] == "daskgen"}
+    for entry in sorted(results, key=lambda entry: (entry["cells"], TOOLS.index(entry["tool"]))):
         steps = ", ".join(f"{name} {step['cpu_s']:.2f}" for name, step in entry["steps"].items())
+        base = ours.get(entry["cells"])
+        ratios = f"{entry['cpu_s'] / base:.1f} | {compute(entry) / base:.1f}" if base else "|"
         lines.append(
-            f"| {entry['cells']:,} | {entry['tool']} | {entry['cpu_s']:.2f} | {entry['wall_s']:.2f} "
-            f"| {entry['peak_gb']:.2f} | {steps} |"
+            f"| {entry['cells']:,} | {LABELS[entry['tool']]} | {entry['cpu_s']:.2f} | {entry['wall_s']:.2f} "
+            f"| {entry['peak_gb']:.2f} | {ratios} | {steps} |"
         )
     return "\n".join(lines)
 
 
 def draw(results, path):
+    """Wall seconds and peak memory against cells, and the wall seconds of each step at the largest size of both."""
     import matplotlib as mpl
 
     mpl.use("Agg")
+    mpl.rcParams["svg.hashsalt"] = "cells"
     from matplotlib import pyplot as plt
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
-    figure, axes = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")
-    for axis, (key, label) in zip(
-        axes, [("cpu_s", "CPU seconds"), ("wall_s", "wall seconds"), ("peak_gb", "peak memory, GB")], strict=True
-    ):
+    figure, axes = plt.subplots(1, 4, figsize=(15, 3.8), layout="constrained")
+    sizes = sorted({entry["cells"] for entry in results})
+    panels = [("cpu_s", "CPU seconds"), ("wall_s", "wall seconds"), ("peak_gb", "peak memory, GB")]
+    for axis, (key, label) in zip(axes[:3], panels, strict=True):
         for tool in TOOLS:
             points = [(entry["cells"], entry[key]) for entry in results if entry["tool"] == tool]
             if points:
-                axis.plot(*zip(*sorted(points), strict=True), marker="o", label=tool)
+                axis.plot(*zip(*sorted(points), strict=True), marker="o", label=LABELS[tool])
         axis.set(xlabel="cells", ylabel=label, xscale="log", yscale="log")
+        axis.xaxis.set_major_locator(FixedLocator(sizes))
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda n, _: f"{n / 1000:g}k"))
+        axis.xaxis.set_minor_formatter(NullFormatter())
         axis.grid(alpha=0.3)
-    axes[0].legend()
-    figure.savefig(path, dpi=130)
+    axes[0].legend(fontsize="small")
+    by_tool = {
+        tool: {entry["cells"]: entry["steps"] for entry in results if entry["tool"] == tool}
+        for tool in ("daskgen_steps", "scanpy")
+    }
+    both = set(by_tool["daskgen_steps"]) & set(by_tool["scanpy"])
+    if both:
+        size = max(both)
+        for shift, (tool, of_size) in zip((-0.2, 0.2), by_tool.items(), strict=True):
+            seconds = [of_size[size].get(name, {}).get("wall_s", 0.0) for name in STEPS]
+            axes[3].bar([place + shift for place in range(len(STEPS))], seconds, 0.4, label=LABELS[tool])
+        axes[3].set_xticks(range(len(STEPS)), STEPS, rotation=45, ha="right")
+        axes[3].set(ylabel="wall seconds", title=f"each step, {size:,} cells")
+        axes[3].legend(fontsize="small")
+    figure.savefig(path, dpi=130, metadata={"Date": None} if str(path).endswith(".svg") else None)
+    plt.close(figure)
+
+
+def merged(results, path):
+    """These results, and those that the file has of other sizes and tools."""
+    fresh = {(entry["cells"], entry["genes"], entry["tool"]) for entry in results}
+    known = json.loads(path.read_text())["results"] if path.exists() else []
+    kept = [entry for entry in known if (entry["cells"], entry["genes"], entry["tool"]) not in fresh]
+    return sorted([*kept, *results], key=lambda entry: (entry["cells"], TOOLS.index(entry["tool"])))
+
+
+def versions():
+    import importlib.metadata
+
+    names = ("daskgen", "numpy", "numba", "zarr", "scanpy", "anndata", "dask")
+    found = {}
+    for name in names:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def main():
@@ -228,19 +290,32 @@ def main():
     parser.add_argument("--tools", default=",".join(TOOLS))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--folder", type=Path, help="where stores are made; default: a temporary one")
-    parser.add_argument("--out", type=Path, help="JSON file for the result; a table and a figure go beside it")
+    parser.add_argument("--out", type=Path, help="JSON file that the results are added to")
+    parser.add_argument("--figure", type=Path, help="figure of all results in --out (of this run, without --out)")
     parser.add_argument("--smoke", action="store_true", help="a small size, to see that it runs")
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
         child(options.child[0], options.child[1], options.child[2], options.threads)
         return
+    if not options.cells:  # the figure alone
+        draw(json.loads(options.out.read_text())["results"], options.figure)
+        return
     with tempfile.TemporaryDirectory() as temporary:
         results = run_all(options, options.folder or Path(temporary))
     if options.out:
-        options.out.write_text(json.dumps(results, indent=1) + "\n")
-        options.out.with_suffix(".md").write_text(table(results) + "\n")
-        draw(results, options.out.with_suffix(".png"))
+        results = merged(results, options.out)
+        about = {
+            "command": "python benchmarks/cells.py --out benchmarks/results/cells.json",
+            "date": time.strftime("%Y-%m-%d"),
+            "threads": options.threads,
+            "cores": os.cpu_count(),
+            "versions": versions(),
+            "results": results,
+        }
+        options.out.write_text(json.dumps(about, indent=1) + "\n")
+    if options.figure:
+        draw(results, options.figure)
     print(table(results))
 
 

@@ -1,21 +1,27 @@
 """REML fits: seconds, memory, passes and random error, beside a dense REML in NumPy.
 
-    python -m benchmarks.reml --out benchmarks/results/reml.json
-    python -m benchmarks.reml --cases one --seeds 20 --out benchmarks/results/reml_seeds.json
-    python -m benchmarks.reml --cases growth
-    python -m benchmarks.reml --curves --out benchmarks/results/reml_curves.json
+    python -m benchmarks.reml --cases one,exact,dense --seeds 20 --out benchmarks/results/reml_one.json
+    python -m benchmarks.reml --cases large --out benchmarks/results/reml_large.json
+    python -m benchmarks.reml --cases dense10k,crossing --out benchmarks/results/reml_crossing.json
+    python -m benchmarks.reml --cases growth --sizes 5000,10000,20000,40000 --out benchmarks/results/reml_growth.json
+    python -m benchmarks.reml --curves simulated --out benchmarks/results/reml_curves.json
+    python -m benchmarks.reml --curves mice,soybean --cohorts FOLDER --out benchmarks/results/reml_curves_real.json
     python -m benchmarks.reml --smoke
 
-Simulated samples, h2 = 0.5, three covariates. Every fit is a process of its own: seconds and CPU seconds are of the fit
-alone, the largest memory of the whole process. The cases:
+Simulated samples, h2 = 0.5, three covariates. Every fit is a process of its own: `seconds` and CPU seconds are of the
+fit alone, opening and tables included; `process_s` and the largest memory of the whole process, with the start of the
+interpreter and imports. The cases:
 
 one         5,000 x 50,000, one component, stochastic; with --seeds as many fits, compared with the exact maximum
 dense       the same cohort, NumPy: genotypes read, relationship matrix by sgemm, eigenvalues, profile likelihood
+dense10k    10,000 x 100,000, NumPy: what 20,000 x 100,000 would take follows (matrix x 4, eigenvalues x 8)
 exact       the same cohort, method="exact"
 large       20,000 x 100,000, one component and five
+crossing    1,000 to 6,000 samples x 20,000 variants, exact and stochastic, with the seconds that method="auto" predicts
 growth      5,000 to 80,000 samples x 20,000 variants, one component
---curves    one component and five, 5,000 x 20,000: random error, passes and seconds against probes, tol and the
-            preconditioner
+--curves    one component and five: random error, passes and seconds against probes, tol and the preconditioner, for
+            5,000 x 20,000 simulated, and for the mice and soybeans of docs/how-to/heritability-and-prediction.md, which
+            lie in FOLDER as NAME/NAME.bed with .pheno and .covar
 
 `share` is the largest Monte-Carlo error of a variance over its standard error.
 """
@@ -32,6 +38,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +46,15 @@ import numpy as np
 import pandas as pd
 
 H2, COVARIATES = 0.5, 3
+
+MOUSE_COVARIATES = "sex,CageDensity,Litter,year,month"
+REAL = {
+    "mice": (
+        "mice_hs1814",
+        {"pheno_name": "Obesity.BMI", "covar_name": MOUSE_COVARIATES, "covar_numeric": MOUSE_COVARIATES},
+    ),
+    "soybean": ("soynam5590", {"pheno_name": "protein"}),
+}
 
 Case = dict[str, Any]
 
@@ -61,12 +77,28 @@ def make(store: str, n: int, m: int) -> dict[str, Any]:
     return {}
 
 
-def fit(store: str, components: int = 1, core: bool | str = "auto", **options: Any) -> dict[str, Any]:
-    """A fit of daskgen."""
+def make_real(bed: str, store: str) -> dict[str, Any]:
+    import conversion
+
+    conversion.genotypes(bed, store)
+    return {}
+
+
+def fit(
+    store: str,
+    phenotypes: str | None = None,
+    covariates: str | None = None,
+    components: int = 1,
+    core: bool | str = "auto",
+    **options: Any,
+) -> dict[str, Any]:
+    """A fit of daskgen; without tables those of a simulated cohort."""
     from daskgen import reml
     from daskgen.genotypes.reader import open_reader
     from daskgen.reml import pcg_fit
 
+    if phenotypes is None:
+        phenotypes, covariates = f"{store}.y.tsv", f"{store}.x.tsv"
     if core != "auto":
         pcg_fit.CORE_STEPS = -1 if core else 10**6
     m = open_reader(store).n_variants
@@ -74,7 +106,7 @@ def fit(store: str, components: int = 1, core: bool | str = "auto", **options: A
     if components > 1:
         sets = {f"c{i}": np.arange(i * m // components, (i + 1) * m // components) for i in range(components)}
     start, cpu = time.perf_counter(), time.process_time()
-    found = reml.fit(store, f"{store}.y.tsv", f"{store}.x.tsv", components=sets, **options)
+    found = reml.fit(store, phenotypes, covariates, components=sets, **options)
     table, total = found.variance_components, found.heritability.iloc[-1]
     return {
         "seconds": round(time.perf_counter() - start, 2),
@@ -108,6 +140,7 @@ def dense(store: str) -> dict[str, Any]:
         g /= np.maximum(g.std(axis=1, keepdims=True), 1e-6)
         k += g.T @ g
     k /= m
+    formed = time.perf_counter() - start
     q = np.linalg.qr(x)[0].astype(np.float32)
     kq = k @ q
     k -= q @ kq.T + kq @ q.T - q @ (q.T @ kq) @ q.T
@@ -124,11 +157,12 @@ def dense(store: str) -> dict[str, Any]:
     return {
         "seconds": round(time.perf_counter() - start, 2),
         "cpu_s": round(time.process_time() - cpu, 2),
+        "matrix_s": round(formed, 2),
         "h2": float(h2),
     }
 
 
-_WORK = {"make": make, "fit": fit, "dense": dense}
+_WORK: dict[str, Callable[..., dict[str, Any]]] = {"make": make, "make_real": make_real, "fit": fit, "dense": dense}
 
 
 # The measurements -----------------------------------------------------------------------------------------------------
@@ -137,10 +171,12 @@ _WORK = {"make": make, "fit": fit, "dense": dense}
 def measured(what: str, **arguments: Any) -> dict[str, Any]:
     """What a process of its own gives, with its largest memory."""
     command = [sys.executable, "-m", "benchmarks.reml", "--work", json.dumps({"what": what, **arguments})]
+    start = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(done.stderr)
-    return json.loads(done.stdout.splitlines()[-1])  # type: ignore[no-any-return]
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return {**found, "process_s": round(time.perf_counter() - start, 2)}
 
 
 def cohort(folder: Path, n: int, m: int) -> str:
@@ -150,64 +186,95 @@ def cohort(folder: Path, n: int, m: int) -> str:
     return str(store)
 
 
-def cases(wanted: set[str], folder: Path, smoke: bool, seeds: int) -> list[Case]:
+def cases(wanted: set[str], folder: Path, smoke: bool, seeds: int, sizes: list[int]) -> Iterator[Case]:
     """All cases that are wanted, measured."""
     n, m = (500, 2_000) if smoke else (5_000, 50_000)
-    found: list[Case] = []
 
-    def add(name: str, n: int, m: int, what: str = "fit", **options: Any) -> Case:
-        case = {"case": name, "n": n, "m": m, **measured(what, store=cohort(folder, n, m), **options)}
-        found.append(case)
-        print(json.dumps(case), flush=True)
-        return case
+    def one_of(name: str, n: int, m: int, what: str = "fit", **options: Any) -> Case:
+        return {"case": name, "n": n, "m": m, **measured(what, store=cohort(folder, n, m), **options)}
 
     if "one" in wanted:
-        one = [add("one", n, m, method="stochastic", seed=seed) for seed in range(seeds)]
-    if "exact" in wanted or ("one" in wanted and seeds > 1):
-        exact = add("exact", n, m, method="exact")
+        one = []
+        for seed in range(seeds):
+            one.append(one_of("one", n, m, method="stochastic", seed=seed))
+            yield one[-1]
+    if "exact" in wanted:
+        exact = one_of("exact", n, m, method="exact")
+        yield exact
         if "one" in wanted:
             z = [abs(case["h2"] - exact["h2"]) / case["monte_carlo_se"] for case in one]
-            found.append(
-                {
-                    "case": "one over seeds",
-                    "largest_z": max(z),
-                    "root_mean_square_z": float(np.mean(np.square(z)) ** 0.5),
-                }
-            )
-            print(json.dumps(found[-1]), flush=True)
+            root_mean_square = float(np.mean(np.square(z)) ** 0.5)
+            yield {"case": "one over seeds", "largest_z": max(z), "root_mean_square_z": root_mean_square}
     if "dense" in wanted:
-        add("dense", n, m, "dense")
+        yield one_of("dense", n, m, "dense")
+    if "dense10k" in wanted:
+        yield one_of("dense", *((800, 2_000) if smoke else (10_000, 100_000)), "dense")
     if "large" in wanted:
         for components in (1, 5):
             size = (1_000, 3_000) if smoke else (20_000, 100_000)
-            add(f"large, {components} components", *size, components=components, method="stochastic")
+            yield one_of(f"large, {components} components", *size, components=components, method="stochastic")
+    if "crossing" in wanted:
+        for components, samples in ((1, 1_000), (1, 2_000), (1, 4_000), (1, 6_000), (5, 1_000), (5, 2_000)):
+            size = (samples // 10, 1_000) if smoke else (samples, 20_000)
+            for method in ("exact", "stochastic"):
+                case = one_of("crossing", *size, components=components, method=method)
+                yield {
+                    **case,
+                    "method": method,
+                    "components": components,
+                    "predicted_s": predicted(*size, components)[method],
+                }
     if "growth" in wanted:
-        for samples in (400, 800) if smoke else (5_000, 10_000, 20_000, 40_000, 80_000):
-            add("growth", samples, 1_000 if smoke else 20_000, method="stochastic")
-    return found
+        for samples in sizes:
+            yield one_of("growth", samples, 1_000 if smoke else 20_000, method="stochastic")
 
 
-def curves(folder: Path, smoke: bool) -> list[Case]:
+def predicted(n: int, m: int, components: int) -> dict[str, float]:
+    """Seconds that `method="auto"` compares."""
+    from daskgen.reml.choosing import predict_costs
+    from daskgen.reml.probes import first_probes
+
+    found = predict_costs(n, m, components, 1, first_probes(n, components), os.cpu_count() or 1)
+    return {"exact": round(found.exact, 2), "stochastic": round(found.stochastic, 2)}
+
+
+def curves(names: list[str], folder: Path, cohorts: Path | None, smoke: bool) -> Iterator[Case]:
     """Random error, passes and seconds against what a user can choose."""
-    n, m = (400, 1_000) if smoke else (5_000, 20_000)
-    store, found = cohort(folder, n, m), []
-    probes, tolerances = ((4, 8), (1e-2,)) if smoke else ((8, 16, 24, 48, 96), (3e-2, 1e-2, 3e-3, 1e-3, 1e-4))
-    grid: list[Case] = [{"n_probes": r, "tol": 1e-3} for r in probes] + [{"n_probes": 24, "tol": t} for t in tolerances]
-    for components in (1, 5):
-        settings = grid if components == 1 else [*grid, {"n_probes": 24, "core": True}, {"n_probes": 24, "core": False}]
-        for options in settings:
-            case = measured("fit", store=store, components=components, method="stochastic", **options)
-            found.append({"case": "curve", "components": components, **options, **case})
-            print(json.dumps(found[-1]), flush=True)
-    return found
+    probes, tolerances = ((4, 8), (1e-2,)) if smoke else ((8, 16, 24, 48, 96), (3e-2, 1e-2, 1e-4))
+    grid: list[Case] = [{}, *({"n_probes": r} for r in probes), *({"n_probes": 24, "tol": t} for t in tolerances)]
+    cores: list[Case] = [{"n_probes": 24, "core": core} for core in (True, False)]
+    for name in names:
+        data: Case = {"store": cohort(folder, *((400, 1_000) if smoke else (5_000, 20_000)))}
+        if name != "simulated":
+            stem, data = REAL[name]
+            bed = (cohorts or Path()) / stem / f"{stem}.bed"
+            data = {"store": str(folder / f"{stem}.zarr"), "phenotypes": str(bed.with_suffix(".pheno")), **data}
+            if "covar_name" in data:
+                data["covariates"] = str(bed.with_suffix(".covar"))
+            if not Path(data["store"]).exists():
+                measured("make_real", bed=str(bed), store=data["store"])
+        for components in (1, 5):
+            for options in grid if components == 1 else [*grid, *cores]:
+                case = measured("fit", components=components, method="stochastic", **data, **options)
+                yield {"case": "curve", "cohort": name, "components": components, **options, **case}
+
+
+def said(given: argparse.Namespace) -> str:
+    """The command that makes these figures again."""
+    words = ["python -m benchmarks.reml", f"--curves {given.curves}" if given.curves else f"--cases {given.cases}"]
+    words += [f"--seeds {given.seeds}"] * (given.seeds > 1) + ["--cohorts FOLDER"] * bool(given.cohorts)
+    words += [f"--sizes {given.sizes}"] * (not given.curves and "growth" in given.cases) + ["--smoke"] * given.smoke
+    return " ".join([*words, *([f"--out {given.out}"] if given.out else [])])
 
 
 def main(arguments: list[str] | None = None) -> dict[str, Any]:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", default="one,exact,dense,large,growth", help="which of them, with commas")
     parser.add_argument("--seeds", type=int, default=1, help="fits of the case `one`")
-    parser.add_argument("--curves", action="store_true")
-    parser.add_argument("--folder", help="where cohorts are made; default: the system's temporary folder")
+    parser.add_argument("--sizes", default="5000,10000,20000,40000,80000", help="samples of the case `growth`")
+    parser.add_argument("--curves", metavar="COHORT,...", help="of simulated, mice, soybean")
+    parser.add_argument("--cohorts", type=Path, metavar="FOLDER", help="where the real cohorts lie")
+    parser.add_argument("--folder", help="where cohorts are made, and used again; default: a temporary one")
     parser.add_argument("--smoke", action="store_true", help="small sizes, to see that it runs")
     parser.add_argument("--out", type=Path, help="JSON file for the result")
     parser.add_argument("--work", help=argparse.SUPPRESS)
@@ -218,15 +285,20 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         print(json.dumps({**result, "peak_mb": round(peak / 1024)}))
         return result
-    with tempfile.TemporaryDirectory(dir=given.folder) as name:
-        folder = Path(name)
-        results = (
-            curves(folder, given.smoke)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(given.folder or name)
+        sizes = [400, 800] if given.smoke else [int(size) for size in given.sizes.split(",")]
+        running = (
+            curves(given.curves.split(","), folder, given.cohorts, given.smoke)
             if given.curves
-            else cases(set(given.cases.split(",")), folder, given.smoke, given.seeds)
+            else cases(set(given.cases.split(",")), folder, given.smoke, given.seeds, sizes)
         )
+        results = []
+        for case in running:
+            print(json.dumps(case), flush=True)
+            results.append(case)
     report = {
-        "benchmark": "reml",
+        "command": said(given),
         "date": time.strftime("%Y-%m-%d"),
         "machine": platform.machine(),
         "cores": os.cpu_count(),

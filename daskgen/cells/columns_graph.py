@@ -1,8 +1,8 @@
 """The passes over the variable genes: Gram matrix, products with vectors, scores of cells.
 
-The first of them reads the counts, takes the chosen genes out, and keeps their values (a few per cent of all) in the
-scratch folder, a file for each leaf; the later ones read these. A worker that does not see a file takes the genes out
-of the counts again.
+The first of them reads the counts, takes the chosen genes out, and keeps their values (a few per cent of all): those of
+the first leaves in memory, where the tasks run in this process, the others in the scratch folder, a file for each leaf;
+the later ones read these. A worker that does not see a file takes the genes out of the counts again.
 """
 
 from __future__ import annotations
@@ -16,18 +16,25 @@ import numpy as np
 
 from daskgen.cells.leaves import ROWS, blocks, leaf_rows
 from daskgen.cells.transform import Transform
-from daskgen.kernels.cells_columns import add_gram, add_transposed, find_columns, move_triangle, project
+from daskgen.kernels.cells_gram import packed_length, unpacked
+from daskgen.kernels.dispatch import cells_columns, cells_gram
 from daskgen.passes import PassRunner
-from daskgen.passes.buffers import give_back, zeros
+from daskgen.passes.buffers import zeros
 from daskgen.stores.anndata_rows import CellRows
 from daskgen.stores.anndata_targets import MatrixTarget
 
 __all__ = ["ColumnPasses"]
 
 
+_IN_MEMORY = 48_000_000  # bytes of values that are kept in memory, in all
+
+_Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]  # indptr, columns and values of the rows of a leaf
+
+
 @dataclass(frozen=True, eq=False)
 class _Job:
-    """rows: the matrix; place: int32 (genes,), position among the chosen genes or -1; kept: bool (cells,)."""
+    """rows: the matrix; place: int32 (genes,), position among the chosen genes or -1; kept: bool (cells,); held: what
+    is kept in memory by leaf, None where tasks run in other processes."""
 
     rows: CellRows
     leaves: list[tuple[int, int]]
@@ -36,6 +43,7 @@ class _Job:
     transform: Transform
     kept: np.ndarray
     scratch: str
+    held: dict[int, _Arrays] | None = None
 
     @property
     def nbytes(self) -> int:
@@ -62,17 +70,20 @@ class ColumnPasses:
         transform: Transform,
         kept: np.ndarray,
         scratch: str | os.PathLike[str],
+        *,
+        in_process: bool = False,
     ):
         place = np.full(rows.n_genes, -1, np.int32)
         place[chosen] = np.arange(len(chosen), dtype=np.int32)
-        self._job = _Job(rows, leaf_rows(rows), place, len(chosen), transform, kept, os.fspath(scratch))
+        held: dict[int, _Arrays] | None = {} if in_process else None
+        self._job = _Job(rows, leaf_rows(rows), place, len(chosen), transform, kept, os.fspath(scratch), held)
         self._read = rows.n_values * (rows.info.dtype.itemsize + 4) / max(1, len(self._job.leaves))
 
     def gram(self, runner: PassRunner) -> tuple[np.ndarray, np.ndarray]:
         """Sums over cells: y y', float64 (chosen, chosen), upper triangle; y, float64 (chosen,). Reads the counts."""
         leaves = len(self._job.leaves)
         found = runner.run_sum(_gram_leaf, leaves, self._job, label="variable genes", unit_bytes=self._read)
-        return found[0], found[1]
+        return unpacked(found[0], self._job.n_chosen), found[1]
 
     def sums(self, runner: PassRunner) -> tuple[np.ndarray, float]:
         """Sums over cells: y, float64 (chosen,); and of all y^2. Reads the counts."""
@@ -97,7 +108,7 @@ def _files(job: _Job, leaf: int) -> list[Path]:
 def _taken_out(job: _Job, leaf: int) -> Iterator[_Part]:
     """The parts of a leaf, from the counts; at most `ROWS` cells each."""
     for block in blocks(job.rows, *job.leaves[leaf], most=ROWS):
-        indptr, columns, positions = find_columns(block.indptr, block.indices, job.place)
+        indptr, columns, positions = cells_columns(block.indices).find_columns(block.indptr, block.indices, job.place)
         counts = block.data[positions]
         kept = job.kept[block.start : block.start + block.n_rows]
         if not kept.all():
@@ -108,30 +119,43 @@ def _taken_out(job: _Job, leaf: int) -> Iterator[_Part]:
 
 
 def _parts(job: _Job, leaf: int) -> Iterator[_Part]:
-    """The parts of a leaf, from the scratch folder where they are there."""
+    """The parts of a leaf, from memory or the scratch folder where they are there."""
     files = _files(job, leaf)
-    if not all(map(os.path.exists, files)):
+    if job.held is not None and leaf in job.held:
+        indptr, columns, values = job.held[leaf]
+    elif all(map(os.path.exists, files)):
+        indptr, columns, values = (np.load(file, mmap_mode="r") for file in files)
+    else:
         yield from _taken_out(job, leaf)
         return
-    indptr, columns, values = (np.load(file, mmap_mode="r") for file in files)
     for start in range(0, len(indptr) - 1, ROWS):
         stop = min(start + ROWS, len(indptr) - 1)
         part = slice(int(indptr[start]), int(indptr[stop]))
         pointers = np.asarray(indptr[start : stop + 1]) - indptr[start]
-        yield _Part(job.leaves[leaf][0] + start, pointers, np.array(columns[part]), np.array(values[part]))
+        yield _Part(
+            job.leaves[leaf][0] + start,
+            pointers,
+            np.ascontiguousarray(columns[part]),
+            np.ascontiguousarray(values[part]),
+        )
 
 
 def _kept_parts(job: _Job, leaf: int) -> Iterator[_Part]:
-    """The parts of a leaf, from the counts, and written to the scratch folder meanwhile."""
+    """The parts of a leaf, from the counts, and kept meanwhile."""
     indptr, columns, values = [np.zeros(1, np.int64)], [], []
     for part in _taken_out(job, leaf):
         indptr.append(part.indptr[1:] + indptr[-1][-1])
         columns.append(part.columns)
         values.append(part.values)
         yield part
+    arrays = (np.concatenate(indptr), _joined(columns, np.int32), _joined(values, np.float32))
+    if job.held is not None:
+        used = sum(array.nbytes for kept in list(job.held.values()) for array in kept)
+        if used + sum(array.nbytes for array in arrays) <= _IN_MEMORY:
+            job.held[leaf] = arrays
+            return
     if not os.path.isdir(job.scratch):
         return
-    arrays = (np.concatenate(indptr), _joined(columns, np.int32), _joined(values, np.float32))
     for file, array in zip(_files(job, leaf), arrays, strict=True):
         partial = file.with_suffix(f".{os.getpid()}.partial")
         with open(partial, "wb") as out:
@@ -144,19 +168,18 @@ def _joined(parts: list[np.ndarray], dtype: type) -> np.ndarray:
 
 
 def _gram_leaf(leaf: int, job: _Job) -> tuple[np.ndarray, np.ndarray]:
-    gram, block = zeros((job.n_chosen, job.n_chosen)), zeros((job.n_chosen, job.n_chosen), np.float32)
-    total = np.zeros(job.n_chosen)
-    added = 0
+    """The packed upper triangle of sum y y', and sum y."""
+    gram, total = zeros((packed_length(job.n_chosen),)), np.zeros(job.n_chosen)
+    products = None
     for part in _kept_parts(job, leaf):
-        n_rows = len(part.indptr) - 1
-        if added + n_rows > ROWS:  # products are summed in float32 over so many cells at most
-            move_triangle(block, gram)
-            added = 0
-        add_gram(part.indptr, part.columns, part.values, block)
-        added += n_rows
+        if products is None:
+            numbers = np.bincount(part.columns, minlength=job.n_chosen)
+            kernels = cells_gram(part.values)
+            products = kernels.GramSum(job.n_chosen, gram, kernels.full_columns(numbers, len(part.indptr) - 1))
+        products.add(part.indptr, part.columns, part.values)
         total += np.bincount(part.columns, weights=part.values, minlength=job.n_chosen)
-    move_triangle(block, gram)
-    give_back(block)
+    if products is not None:
+        products.finish()
     return gram, total
 
 
@@ -172,8 +195,9 @@ def _product_leaf(leaf: int, job: _Job, vectors: np.ndarray) -> np.ndarray:
     out = np.zeros(vectors.shape)
     none = np.zeros(vectors.shape[1])
     for part in _parts(job, leaf):
-        products = project(part.indptr, part.columns, part.values, vectors, none)
-        add_transposed(part.indptr, part.columns, part.values, products, out)
+        kernels = cells_columns(part.values)
+        products = kernels.project(part.indptr, part.columns, part.values, vectors, none)
+        kernels.add_transposed(part.indptr, part.columns, part.values, products, out)
     return out
 
 
@@ -182,7 +206,7 @@ def _score_leaf(leaf: int, job: _Job, loadings: np.ndarray, shift: np.ndarray, t
     squares = np.zeros(loadings.shape[1])
     scores = np.empty((stop - start, loadings.shape[1]), np.float32)
     for part in _parts(job, leaf):
-        found = project(part.indptr, part.columns, part.values, loadings, shift)
+        found = cells_columns(part.values).project(part.indptr, part.columns, part.values, loadings, shift)
         rows = slice(part.start, part.start + len(found))
         squares += np.square(found[job.kept[rows]]).sum(axis=0)
         found[~job.kept[rows]] = np.nan

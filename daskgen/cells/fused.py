@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from daskgen.cells.first_pass import Request, first_pass
-from daskgen.cells.gene_sets import Source
+from daskgen.cells.gene_sets import GeneSets, Source
 from daskgen.cells.normalisation import check_target
 from daskgen.cells.opened import Cells, as_cells
 from daskgen.cells.steps_components import pca
@@ -88,8 +88,7 @@ def pipeline(
     tops = check_tops(percent_top, cells.n_vars)
     masks = gene_masks(cells, qc_vars)
     Groups.of(cells, batch_key)
-    if gene_sets is not None:
-        sets_of(cells, gene_sets, tmin, report=False)
+    sets = None if gene_sets is None else sets_of(cells, gene_sets, tmin)
     of_cells = _given(
         min_genes=min_genes, max_genes=max_genes, min_counts=min_counts, max_counts=max_counts, max_pct_mt=max_pct_mt
     )
@@ -112,7 +111,9 @@ def pipeline(
             target=target_sum if logs and target_sum is not None else 1.0,
             logs=logs,
         )
-        _first_pass(cells, request, gene_sets, n_up, tmin, resume=resume, memory_limit=memory_limit)
+        if gene_sets is not None and min_cells is not None:
+            sets = sets_of(cells, gene_sets, tmin, report=False)  # of the genes that are left
+        _first_pass(cells, request, sets, n_up, resume=resume, memory_limit=memory_limit)
         if tops or masks:
             calculate_qc_metrics(cells, qc_vars=qc_vars, percent_top=percent_top)
         normalize_total(cells, target_sum=target_sum, exclude_highly_expressed=exclude_highly_expressed)
@@ -133,18 +134,16 @@ def _given(**bounds: float | None) -> dict[str, Any]:
 def _first_pass(
     cells: Cells,
     request: Request,
-    gene_sets: Source | None,
+    sets: GeneSets | None,
     n_up: int | None,
-    tmin: int,
     *,
     resume: bool,
     memory_limit: int | str | None,
 ) -> None:
     """The sums that all steps need, and the scores of gene sets, in one pass."""
-    if gene_sets is None:
+    if sets is None:
         first_pass(cells, request, memory_limit=memory_limit)
         return
-    sets = sets_of(cells, gene_sets, tmin)
     n_genes = int(np.count_nonzero(cells.gene_mask))
     largest = number_of_largest(n_up, n_genes)
     done = cells.state.steps.get("ora")

@@ -15,9 +15,8 @@ import numpy as np
 from daskgen.cells.gene_sets import GeneSets
 from daskgen.cells.leaves import Tile, blocks, leaf_rows, tiles
 from daskgen.cells.over_representation import SetTargets, write_scores
-from daskgen.kernels.cells_enrichment import set_overlaps
-from daskgen.kernels.cells_rows import GENE_SUMS, LOG_SUMS, summarise_rows
-from daskgen.kernels.cells_variance import add_clipped, add_residuals
+from daskgen.kernels.cells_rows import GENE_SUMS, LOG_SUMS
+from daskgen.kernels.dispatch import cells_enrichment, cells_rows, cells_variance
 from daskgen.passes import PassRunner
 from daskgen.passes.tree import TreeSum
 from daskgen.stores.anndata_rows import CellRows
@@ -142,7 +141,7 @@ def _summarise_leaf(leaf: int, job: SummaryPass) -> _LeafSums:
         for tile in tiles(block):
             part = slice(tile.start - start, tile.rows.stop - start)
             factors = None if job.factors is None else job.factors[tile.rows]
-            found = summarise_rows(
+            found = cells_rows(tile.values).summarise_rows(
                 *(tile.indptr, tile.indices, tile.values, job.roles, factors, job.target, job.groups[tile.rows]),
                 *(tops, n_largest, job.max_fraction, cells[part], genes, high),
             )
@@ -158,13 +157,14 @@ def _summarise_leaf(leaf: int, job: SummaryPass) -> _LeafSums:
             *(job.enrichment.sets.sizes, job.enrichment.n_up, job.enrichment.population),
             adjust=job.enrichment.adjust,
         )
+    genes[:, job.roles == 0] = 0
     return _LeafSums(cells, genes, high.astype(bool), fractions, flaws)
 
 
 def _overlaps(tile: Tile, roles: np.ndarray, cells: np.ndarray, wanted: Enrichment, out: np.ndarray) -> None:
     cut, above = np.ascontiguousarray(cells[:, 2]), cells[:, 3]
     ties = np.where(cut > 0, wanted.n_up - above, 0).astype(np.int64)
-    set_overlaps(
+    cells_enrichment(tile.values).set_overlaps(
         *(tile.indptr, tile.indices, tile.values, roles, cut, ties, wanted.sets.start, wanted.sets.member, out)
     )
 
@@ -194,7 +194,9 @@ def _clipped_leaf(leaf: int, job: _GenePass) -> np.ndarray:
     out = np.zeros((job.n_groups, job.rows.n_genes, 2))
     for block in blocks(job.rows, *job.leaves[leaf]):
         for tile in tiles(block):
-            add_clipped(tile.indptr, tile.indices, tile.values, job.groups[tile.rows], limits, out)
+            cells_variance(tile.values).add_clipped(
+                tile.indptr, tile.indices, tile.values, job.groups[tile.rows], limits, out
+            )
     return out
 
 
@@ -218,7 +220,7 @@ def _residual_leaf(leaf: int, job: _GenePass) -> np.ndarray:
     for block in blocks(job.rows, *job.leaves[leaf]):
         for tile in tiles(block):
             groups = job.groups[tile.rows]
-            add_residuals(
+            cells_variance(tile.values).add_residuals(
                 *(tile.indptr, tile.indices, tile.values, groups, totals[tile.rows], shares, theta, clips, out)
             )
     return out

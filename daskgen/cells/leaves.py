@@ -18,8 +18,8 @@ __all__ = ["ROWS", "Tile", "blocks", "leaf_rows", "tiles"]
 ROWS = 4096
 """Cells of a chunk of results per cell."""
 
-_BLOCK_VALUES = 1 << 22  # stored values that are read together
-_TILE_VALUES = 1 << 17  # values that a kernel gets together, 1 MB as float64: they stay in the cache
+_BLOCK_VALUES = 1 << 21  # stored values that are read together
+_TILE_VALUES = 1 << 16  # values that a kernel gets together, 0.5 MB as float64: they stay in the cache
 _LEAF_VALUES = 1 << 26
 _LEAST_LEAVES = 8  # so that a few threads are evenly busy with small data too
 _MOST_LEAVES = 1024
@@ -40,17 +40,21 @@ def leaf_rows(rows: CellRows) -> list[tuple[int, int]]:
 
 
 def blocks(rows: CellRows, start: int, stop: int, most: int | None = None) -> Iterator[CsrBlock]:
-    """Rows `start` to `stop` - 1 in blocks of about four million stored values, at most `most` rows."""
-    reader = rows.reader()
-    while start < stop:
-        end = min(stop, start + (most or stop - start))
-        if rows.indptr is not None:
-            goal = int(rows.indptr[start]) + _BLOCK_VALUES
-            end = min(end, max(start + 1, int(np.searchsorted(rows.indptr, goal, side="right")) - 1))
-        else:
-            end = min(end, start + max(1, _BLOCK_VALUES // max(1, rows.n_genes)))
-        yield reader.read(start, end)
-        start = end
+    """Rows `start` to `stop` - 1 in blocks of about two million stored values, at most `most` rows; a block is valid
+    until the next."""
+    reader = rows.reader(reuse=True)
+    try:
+        while start < stop:
+            end = min(stop, start + (most or stop - start))
+            if rows.indptr is not None:
+                goal = int(rows.indptr[start]) + _BLOCK_VALUES
+                end = min(end, max(start + 1, int(np.searchsorted(rows.indptr, goal, side="right")) - 1))
+            else:
+                end = min(end, start + max(1, _BLOCK_VALUES // max(1, rows.n_genes)))
+            yield reader.read(start, end)
+            start = end
+    finally:
+        reader.close()
 
 
 @dataclass(frozen=True)

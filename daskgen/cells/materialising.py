@@ -45,6 +45,8 @@ def materialize(cells: Cells, layer: Literal["log1p", "normalized"] = "log1p", i
             f"{store.location.name} has layers/counts already, where the counts of X would go.",
             do="into='layers/log1p', or remove that layer",
         )
+    if into == "X" and not store.location.local:
+        raise UsageError("X cannot be replaced on an object store.", do="into='layers/log1p'")
     with store.writing():
         element = f"layers/{_NEW_X}" if into == "X" else into
         rows = store.rows()
@@ -59,19 +61,25 @@ def materialize(cells: Cells, layer: Literal["log1p", "normalized"] = "log1p", i
             _run(_write_rows, range(-(-rows.n_rows // height)), target, rows, transform)
         store.publish(target)
         if into == "X":
-            store.replace_x(element, keep_as="layers/counts")
-            cells.state.x_holds = LOG_VALUES if layer == "log1p" else OTHER_VALUES
-        if layer == "log1p":
-            store.write_uns("log1p", {"base": view.base})
-        cells.state.record(
-            "materialize",
-            parameters={"layer": layer, "into": into},
-            fields=[into],
-            depends_on=["normalize_total", "log1p"],
-        )
-        cells.state.save()
+            with store.replacing_x(element, keep_as="layers/counts", new=["uns/log1p"]):
+                cells.state.x_holds = LOG_VALUES if layer == "log1p" else OTHER_VALUES
+                _record(cells, layer, into, view.base)
+        else:
+            _record(cells, layer, into, view.base)
     log.info("%s      %s of %s", into, layer, store.location.name)
     return cells
+
+
+def _record(cells: Cells, layer: str, into: str, base: float | None) -> None:
+    if layer == "log1p":
+        cells.store.write_uns("log1p", {"base": base})
+    cells.state.record(
+        "materialize",
+        parameters={"layer": layer, "into": into},
+        fields=[into],
+        depends_on=["normalize_total", "log1p"],
+    )
+    cells.state.save()
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from daskgen.passes import MemoryItem, PassRunner, Plan
 __all__ = ["check_plan"]
 
 _LIBRARIES = 330_000_000  # resident memory of a process that has imported what a pass needs
-_BLOCK_VALUES = 1 << 22
+_BLOCK_VALUES = 1 << 21
 
 
 def check_plan(

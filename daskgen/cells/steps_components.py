@@ -30,7 +30,7 @@ __all__ = ["pca", "scale"]
 log = logging.getLogger("daskgen.cells")
 
 _EXACT = (None, "auto", "arpack", "covariance_eigh", "full")
-_MOST_EXACT = 5000  # genes whose Gram matrix is made: 200 MB a thread and twice as much at the end
+_MOST_EXACT = 5000  # genes whose Gram matrix is made: 100 MB a leaf and four times as much at the end
 
 
 @known_arguments()
@@ -116,7 +116,8 @@ def pca(
     check_plan(opened, runner, per_thread, memory_limit, once={} if exact else {"basis": 16 * 10 * width * len(chosen)})
     keys = ("X_pca", "PCs", "pca") if key_added is None else (key_added,) * 3
     with tempfile.TemporaryDirectory(prefix="daskgen-cells-", dir=config.get("scratch")) as scratch:
-        passes = ColumnPasses(opened.store.rows(), chosen, transform, kept, scratch)
+        in_process = runner.executor().in_process
+        passes = ColumnPasses(opened.store.rows(), chosen, transform, kept, scratch, in_process=in_process)
         found = _components(
             passes, runner, int(kept.sum()), n_comps, exact=exact, centre=zero_center, seed=random_state
         )

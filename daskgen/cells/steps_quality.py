@@ -104,7 +104,7 @@ def gene_masks(cells: Cells, qc_vars: str | Sequence[str]) -> dict[str, np.ndarr
                 )
             masks[name] = column
         elif name == "mt":
-            masks[name] = np.array([str(gene).upper().startswith("MT-") for gene in gene_symbols(cells)], bool)
+            masks[name] = np.array([str(gene)[:3].upper() == "MT-" for gene in gene_symbols(cells)], bool)
             if not masks[name].any():
                 log.warning("no gene's name begins with MT-: counts of mitochondrial genes are 0")
         else:

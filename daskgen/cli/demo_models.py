@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["bayes", "reml", "sem"]
 
-_H2 = 0.5
+_H2, _RG = 0.5, 0.6
 _N_CAUSAL = 100
 _CHAIN_LENGTH = 1_000
 
@@ -66,7 +66,7 @@ def _phenotype(demo: Demo) -> tuple[pd.DataFrame, np.ndarray]:
 
 
 def reml(demo: Demo) -> list[str]:
-    """Heritability of the simulated trait, its breeding values, populations as covariates."""
+    """Heritability of the simulated trait, its breeding values, populations as covariates; correlation of two more."""
     import numpy as np
 
     import daskgen as dg
@@ -77,11 +77,18 @@ def reml(demo: Demo) -> list[str]:
     blup = fit.random_effects()["effect"].sum("component").values.ravel()
     accuracy = float(np.corrcoef(blup, table.attrs["truth"].genetic_values["y"])[0, 1])
     truth = demo.facts["phenotype"]["realised_h2"]
+    two = dg.simulate.phenotypes(demo.path("cohort.zarr"), h2=_H2, traits=["a", "b"], rg=_RG, seed=demo.seed)
+    pair = dg.reml.rg(demo.path("cohort.zarr"), two, components, seed=demo.seed).iloc[0]
+    true_rg = float(two.attrs["truth"]["realised_rg"]["a"]["b"])
     demo.facts["reml"] = {
         "h2": {"estimate": float(h2["h2"]), "se": float(h2["se"]), "truth": truth},
         "accuracy": accuracy,
+        "rg": {"estimate": float(pair["rg"]), "se": float(pair["se"]), "truth": true_rg},
     }
-    return [f"h2 {h2['h2']:.2f} +- {h2['se']:.2f} (truth {truth:.2f}); r(BLUP, genetic value) {accuracy:.2f}"]
+    return [
+        f"h2 {h2['h2']:.2f} +- {h2['se']:.2f} (truth {truth:.2f}); r(BLUP, genetic value) {accuracy:.2f}",
+        f"two traits more: rg {pair['rg']:.2f} +- {pair['se']:.2f} (truth {true_rg:.2f})",
+    ]
 
 
 def bayes(demo: Demo) -> list[str]:

@@ -51,11 +51,11 @@ def _set_overlaps(indptr, indices, values, roles, cut, ties, set_start, set_memb
         out[row] = 0
         level = cut[row]
         left = ties[row]
-        for k in range(indptr[row], indptr[row + 1]):
+        for k in range(np.uint64(indptr[row]), np.uint64(indptr[row + 1])):  # unsigned: see `cells_rows`
             x = values[k]
             if not x >= level or not x > 0.0:
                 continue
-            gene = indices[k]
+            gene = np.uint32(indices[k])
             if roles[gene] == 0:
                 continue
             if x == level:

@@ -63,7 +63,8 @@ def summarise_rows(
 
     cells: float64 (rows, 4 + tops + masks): values that are not 0, their sum, the smallest of the `n_largest` largest
     values (0 where there are fewer), how many are larger than it, sums of the N largest, sums over masks.
-    genes: float64 (groups, genes, 5 or 7), see `GENE_SUMS`. high: uint8 (genes,).
+    genes: float64 (groups, genes, 5 or 7), see `GENE_SUMS`; what is added to genes that do not count is left to chance.
+    high: uint8 (genes,).
 
     Values that are negative or NaN count as 0 and are reported.
     """
@@ -103,7 +104,8 @@ def _largest_first(values, n, k):
 
 @helper
 def _largest_by_histogram(histogram, largest, tops, n_largest, row):
-    """Sums of the largest whole numbers and the cut, from how often each occurs; empties the histogram."""
+    """How many whole numbers there are, their sum, sums of the largest and the cut, from how often each occurs; empties
+    the histogram."""
     total = 0.0
     taken = 0
     done = 0
@@ -125,6 +127,8 @@ def _largest_by_histogram(histogram, largest, tops, n_largest, row):
     while done < tops.shape[0]:
         row[4 + done] = total
         done += 1
+    row[0] = taken
+    row[1] = total
     row[2] = cut
     row[3] = above if cut > 0.0 else taken
 
@@ -132,6 +136,11 @@ def _largest_by_histogram(histogram, largest, tops, n_largest, row):
 @helper
 def _largest_by_selection(values, n, tops, n_largest, row):
     """The same for any positive numbers: the largest N are moved to the front, then the smaller N within them."""
+    total = 0.0
+    for k in range(n):
+        total += values[k]
+    row[0] = n
+    row[1] = total
     row[2] = 0.0
     row[3] = n
     if n_largest > 0 and n >= n_largest:
@@ -153,6 +162,34 @@ def _largest_by_selection(values, n, tops, n_largest, row):
         for k in range(left):
             total += values[k]
         row[4 + t] = total
+
+
+@helper
+def _add_moments(start, stop, indices, values, factor, sums):
+    """Add the values of a row to the sums of its genes: numbers, x, x^2, y, y^2."""
+    for k in range(start, stop):
+        x = values[k]
+        if not x > 0.0:
+            continue
+        y = factor * x
+        of_gene = sums[np.uint32(indices[k])]
+        of_gene[0] += 1.0
+        of_gene[1] += x
+        of_gene[2] += x * x
+        of_gene[3] += y
+        of_gene[4] += y * y
+
+
+@helper
+def _add_logs(start, stop, indices, values, factor, sums):
+    """Add ln(1 + y) and its square."""
+    for k in range(start, stop):
+        x = values[k]
+        if x > 0.0:
+            gene = np.uint32(indices[k])
+            z = np.log1p(factor * x)
+            sums[gene, 5] += z
+            sums[gene, 6] += z * z
 
 
 @kernel(
@@ -180,18 +217,16 @@ def _summarise(
     chosen = np.empty(roles.shape[0], np.float64)
     first_mask = 4 + tops.shape[0]
     n_masks = cells.shape[1] - first_mask
-    logs = genes.shape[2] > 5
-    ranked = tops.shape[0] > 0 or n_largest > 0
     for i in range(indptr.shape[0] - 1):
+        # Unsigned positions: signed ones are tested for counting from the end, which costs a third of this loop.
+        start, stop = np.uint64(indptr[i]), np.uint64(indptr[i + 1])
         row = cells[i]
         row[:] = 0.0
-        n = 0
-        total = 0.0
         largest = 0
         whole = True
-        for k in range(indptr[i], indptr[i + 1]):
+        for k in range(start, stop):
             x = values[k]
-            role = roles[indices[k]]
+            role = roles[np.uint32(indices[k])]
             if not x > 0.0:
                 if x != 0.0:
                     if flaws[0] == 0:
@@ -201,50 +236,40 @@ def _summarise(
                 continue
             if role == 0:
                 continue
-            total += x
-            if ranked:
-                chosen[n] = x
-            n += 1
             value = int(x) if x < _BINS else 0
             if value == x:
-                histogram[value] += 1
+                histogram[np.uint64(value)] += 1
                 largest = max(largest, value)
             else:
                 whole = False
-                if x != np.floor(x):
-                    flaws[3] = 1
             if role > 1:
                 for m in range(n_masks):
                     if role >> np.uint32(m + 1) & np.uint32(1):
                         row[first_mask + m] += x
-        row[0] = n
-        row[1] = total
-        if ranked and whole:
+        if whole:
             _largest_by_histogram(histogram, largest, tops, n_largest, row)
         else:
             histogram[: largest + 1] = 0
-            if ranked:
-                _largest_by_selection(chosen, n, tops, n_largest, row)
+            n = 0
+            for k in range(start, stop):
+                x = values[k]
+                if x > 0.0 and roles[np.uint32(indices[k])] != 0:
+                    chosen[n] = x
+                    n += 1
+                    if x != np.floor(x):
+                        flaws[3] = 1
+            _largest_by_selection(chosen, n, tops, n_largest, row)
         group = groups[i]
+        total = row[1]
         if group < 0 or total == 0.0:
             continue
-        sums = genes[group]
         factor = factors[i] if factors.shape[0] > 0 else target / total
-        limit = max_fraction * total
-        for k in range(indptr[i], indptr[i + 1]):
-            x = values[k]
-            gene = indices[k]
-            if not x > 0.0 or roles[gene] == 0:
-                continue
-            y = factor * x
-            sums[gene, 0] += 1.0
-            sums[gene, 1] += x
-            sums[gene, 2] += x * x
-            sums[gene, 3] += y
-            sums[gene, 4] += y * y
-            if logs:
-                z = np.log1p(y)
-                sums[gene, 5] += z
-                sums[gene, 6] += z * z
-            if max_fraction >= 0.0 and x > limit:
-                high[gene] = 1
+        _add_moments(start, stop, indices, values, factor, genes[group])
+        if genes.shape[2] > 5:
+            _add_logs(start, stop, indices, values, factor, genes[group])
+        if max_fraction >= 0.0:
+            limit = max_fraction * total
+            for k in range(start, stop):
+                gene = np.uint32(indices[k])
+                if values[k] > limit and roles[gene] != 0:
+                    high[gene] = 1

@@ -42,14 +42,16 @@ def scan_dataset(
     *,
     arguments: Mapping[str, Any],
     inputs: Sequence[Any],
+    sources: Sequence[str],
     distribution: str,
     more: Mapping[str, Any] | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> xr.Dataset:
     """The tests of `scan` as a lazy Dataset with the accessor `.dg`.
 
-    phenotypes: by row of the result; arguments: what the tests depend on; distribution: of the statistic, "t" or
-    "normal"; more: further attributes; checkpoint: state of what came before, removed when all tests are written.
+    phenotypes: by row of the result; arguments: what the tests depend on; sources: names of the files they are made of;
+    distribution: of the statistic, "t" or "normal"; more: further attributes; checkpoint: state of what came before,
+    removed when all tests are written.
     """
     dims = ("variant",) if scan.single else ("trait", "variant")
     variables: dict[str, Any] = {name: (dims, array) for name, array in scan.lazy().items()}
@@ -71,7 +73,7 @@ def scan_dataset(
         "missing_calls": scan.handling,
         **(more or {}),
     }
-    return attach_run(xr.Dataset(variables, attrs=attrs), _ScanRun(scan, checkpoint))
+    return attach_run(xr.Dataset(variables, attrs=attrs), _ScanRun(scan, sources, checkpoint))
 
 
 def _variant_columns(source: GenotypeSource, scan: Scan) -> dict[str, Any]:
@@ -98,6 +100,7 @@ class _ScanRun:
     """Writes the whole of a lazy result by the pass over its variants."""
 
     scan: Scan
+    sources: Sequence[str]
     checkpoint: Checkpoint | None = None
 
     def to_store(self, dataset: xr.Dataset, path: StoreLike, *, force: bool, resume: bool) -> str:
@@ -122,6 +125,7 @@ class _ScanRun:
             arrays=plans,
             run=run_key(dataset),
             provenance={
+                "sources": [{"name": name} for name in self.sources],
                 "arguments": dict(dataset.attrs["arguments"]),
                 "inputs": dataset.attrs["inputs"],
                 "effect_allele": "the second of variant_allele",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from daskgen import limits
 from daskgen.passes import MemoryItem, Plan
-from daskgen.reml.probes import FIRST_PROBES
+from daskgen.reml.probes import first_probes
 from daskgen.reml.relationships import Relationships
 from daskgen.reml.study import Group, Study
 
@@ -15,9 +15,9 @@ __all__ = ["Predicted", "chosen_method", "most_columns", "predict_costs"]
 
 log = logging.getLogger("daskgen.reml")
 
-# Seconds on one core, from the measurements in docs/methods/reml.md.
+# Seconds on one core; those of docs/performance.md, 5,000 x 50,000 on two threads, are met to 5 %.
 _MATRIX = 1.0e-11  # float64 relationship matrix, per sample x sample x variant
-_EIGEN = 2.2e-10  # eigenvectors, per sample^3
+_EIGEN = 3.8e-10  # eigenvectors, per sample^3
 _INVERSE = 8e-11  # one average-information step with dense matrices, per sample^3
 _DECODE, _COLUMN = 2.0e-10, 4.5e-11  # streamed product, per genotype; per genotype and vector
 
@@ -65,13 +65,12 @@ def chosen_method(method: str, study: Study, group: Group, relationships: Relati
     """ "exact" or "stochastic"; PlanError where the exact way is asked for and does not fit in memory."""
     threads = study.runner.executor().n_threads
     components = int((relationships.counted > 0).sum())
-    costs = predict_costs(
-        group.n, relationships.n_variants, components, len(group.phenotypes), n_probes or FIRST_PROBES, threads
-    )
+    probes = n_probes or first_probes(group.n, components)
+    costs = predict_costs(group.n, relationships.n_variants, components, len(group.phenotypes), probes, threads)
     memory = limits.memory_limit(study.memory_limit)
     way = costs.choose(memory) if method == "auto" else method
     plan = (_exact_plan if way == "exact" else _streamed_plan)(
-        group, relationships, components, n_probes or FIRST_PROBES, costs.exact_bytes, memory
+        group, relationships, components, probes, costs.exact_bytes, memory
     )
     plan.check()
     plan.notes.append(

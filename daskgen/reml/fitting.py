@@ -88,8 +88,8 @@ def fit(
         "exact": dense matrices in float64; "stochastic": streamed products and random probes; "auto": exact where its
         predicted time is the lower or below five seconds, and it fits in memory.
     n_probes
-        Random probes of the stochastic way. "auto": 24, and as many more as bring the Monte-Carlo error of every
-        variance to 5 % of its standard error (10 % above 10,000 samples or with several components), at most 256.
+        Random probes of the stochastic way. "auto": as many as bring the Monte-Carlo error of every variance to 5 % of
+        its standard error (10 % above 10,000 samples or with several components); 40 (24) at first, at most 256.
     tol
         The stochastic way ends when estimates change by less than this share of their standard errors, or by what is
         random.
@@ -126,17 +126,14 @@ def fit(
         More memory than the limit.
     """
     checked_options(method, n_probes, tol)
+    model: dict[str, Any] = {"components": components, "dosage": dosage, "scale": scale, "alpha": alpha}
     study = open_study(
         genotypes,
         phenotypes,
         covariates,
-        Selection(**selection),
-        components=components,
-        dosage=dosage,
-        scale=scale,
-        alpha=alpha,
         memory_limit=memory_limit,
         cache=cache,
+        **model,
         pheno_name=pheno_name,
         covar_name=covar_name,
         covar_categorical=covar_categorical,
@@ -144,6 +141,7 @@ def fit(
         missing_value=missing_value,
         id_style=id_style,
         residual_weights=residual_weights,
+        **selection,
     )
     probes = None if n_probes == "auto" else int(n_probes)
     opened = opened_groups(study)
@@ -185,7 +183,7 @@ def run_attributes(study: Study, numbers: Mapping[str, Any], arguments: Mapping[
         **numbers,
         "arguments": {name: value for name, value in arguments.items() if value is not None},
         "inputs": [list(g.view.key) for g in study.genotypes],
-        "sources": [{"name": g.name} for g in study.genotypes],
+        "sources": [{"name": g.file_name} for g in study.genotypes],
     }
 
 

@@ -20,7 +20,7 @@ from daskgen.reml.correlation_work import CrossGroups
 from daskgen.reml.cross_moments import PairEstimate, solve_pair
 from daskgen.reml.fitting import opened_groups
 from daskgen.reml.relationships import Relationships
-from daskgen.reml.study import GenotypeSets, Study, open_study
+from daskgen.reml.study import TABLES, GenotypeSets, Study, open_study
 
 __all__ = ["rg"]
 
@@ -35,10 +35,8 @@ _RATE = 1e11  # multiplications and additions a second
 UNIMPORTANT = 5.0
 """Seconds below which the exact way is taken."""
 
-_TABLES = ("pheno_name", "covar_name", "covar_categorical", "covar_numeric", "missing_value", "id_style")
 
-
-@known_arguments(*_TABLES, *Selection.__dataclass_fields__)
+@known_arguments(*TABLES, *Selection.__dataclass_fields__)
 def rg(
     genotypes: GenotypeSets,
     phenotypes: Table,
@@ -101,27 +99,14 @@ def rg(
         More memory than the limit.
     """
     _check_options(method, n_probes, n_blocks)
-    tables = {name: value for name, value in more.items() if name in _TABLES}
-    selection = {name: value for name, value in more.items() if name not in _TABLES}
-    study = open_study(
-        genotypes,
-        phenotypes,
-        covariates,
-        Selection(**selection),
-        components=components,
-        dosage=dosage,
-        scale=scale,
-        alpha=alpha,
-        memory_limit=memory_limit,
-        cache=cache,
-        **tables,
-    )
+    model: dict[str, Any] = {"components": components, "dosage": dosage, "scale": scale, "alpha": alpha}
+    study = open_study(genotypes, phenotypes, covariates, memory_limit=memory_limit, cache=cache, **model, **more)
     if len(study.samples.phenotypes) < 2:
         raise UsageError("a genetic correlation needs two phenotypes.", found=", ".join(study.samples.phenotypes))
     everyone = np.unique(np.concatenate([group.rows for group in study.groups]))
     labels = None
     if families is not None:
-        known = SampleIds(study.samples.ids, study.genotypes[0].name, str(tables.get("id_style", "iid")))
+        known = SampleIds(study.samples.ids, study.genotypes[0].name, str(more.get("id_style", "iid")))
         labels = read_labels(families, known, "families")[everyone]
     blocks = _blocks(len(everyone), n_blocks, labels)
     opened = opened_groups(study)

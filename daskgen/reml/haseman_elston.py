@@ -29,24 +29,14 @@ from daskgen.reml.model import FittedGroup, FittedModel
 from daskgen.reml.probes import signs
 from daskgen.reml.relationships import Relationships, Some
 from daskgen.reml.result import RemlFit
-from daskgen.reml.study import GenotypeSets, Group, open_study
+from daskgen.reml.study import WEIGHTED_TABLES, GenotypeSets, Group, divided, open_study
 
 __all__ = ["he_regression"]
 
 PROBES, PROBES_OF_ERRORS = 48, 12
 
-_TABLES = (
-    "pheno_name",
-    "covar_name",
-    "covar_categorical",
-    "covar_numeric",
-    "missing_value",
-    "id_style",
-    "residual_weights",
-)
 
-
-@known_arguments(*_TABLES, *Selection.__dataclass_fields__)
+@known_arguments(*WEIGHTED_TABLES, *Selection.__dataclass_fields__)
 def he_regression(
     genotypes: GenotypeSets,
     phenotypes: Table,
@@ -68,21 +58,8 @@ def he_regression(
     n_probes: "auto" is 48. All other arguments as in `fit`; so are the tables, without likelihoods and predictions.
     """
     checked_options(method, n_probes, 0.5)
-    tables = {name: value for name, value in more.items() if name in _TABLES}
-    selection = {name: value for name, value in more.items() if name not in _TABLES}
-    study = open_study(
-        genotypes,
-        phenotypes,
-        covariates,
-        Selection(**selection),
-        components=components,
-        dosage=dosage,
-        scale=scale,
-        alpha=alpha,
-        memory_limit=memory_limit,
-        cache=cache,
-        **tables,
-    )
+    model: dict[str, Any] = {"components": components, "dosage": dosage, "scale": scale, "alpha": alpha}
+    study = open_study(genotypes, phenotypes, covariates, memory_limit=memory_limit, cache=cache, **model, **more)
     probes = PROBES if n_probes == "auto" else int(n_probes)
     fitted, diagonals, methods = [], [], []
     for group in study.groups:
@@ -94,7 +71,9 @@ def he_regression(
         diagonals.append(diagonal)
         methods.append(f"haseman-elston {way}")
     numbers = {"scale": scale, "alpha": float(alpha), "seed": int(seed)}
-    attrs = run_attributes(study, numbers, {"components": components, "method": method, **selection})
+    _, selection = divided(more)
+    arguments = {"components": components, "method": method, "n_probes": n_probes, "dosage": dosage}
+    attrs = run_attributes(study, numbers, arguments | selection)
     return RemlFit(fit_dataset(study, fitted, diagonals, methods, attrs), FittedModel(study, fitted))
 
 

@@ -35,16 +35,16 @@ from daskgen.reml.design import Design
 from daskgen.reml.estimates import Estimates
 from daskgen.reml.journal import Arrays, Journal
 from daskgen.reml.one_component import EDGES, maximise
-from daskgen.reml.probes import FIRST_PROBES, MOST_PROBES, enough_dimensions, more_probes, signs
+from daskgen.reml.probes import MANY, MOST_PROBES, enough_dimensions, first_probes, more_probes, signs
 from daskgen.reml.spectrum import SampledSpectrum
 
 __all__ = ["LanczosFit"]
 
 log = logging.getLogger("daskgen.reml")
 
-MONTE_CARLO_SHARE, SHARE_OF_MANY, MANY = 0.05, 0.10, 10_000
+MONTE_CARLO_SHARE, SHARE_OF_MANY = 0.05, 0.10
 """Monte-Carlo error of a variance, as a share of its standard error, that the automatic number of probes aims at: up to
-10,000 samples, and for more of them. Shares of 5 and 10 % add 0.25 and 1 % to the variance of an estimate."""
+`MANY` samples, and for more of them. Shares of 5 and 10 % add 0.25 and 1 % to the variance of an estimate."""
 
 PROBES_DECIDED = 8
 """The pass after which a phenotype may ask for more probes."""
@@ -96,7 +96,7 @@ class LanczosFit:
         self.kq = known["kq"]
         self.projected_trace = self.trace - float(np.vdot(self.design.basis, self.kq))
         everyone = list(range(self.y.shape[1]))
-        return (yield from self._fit_with(self.n_probes or FIRST_PROBES, everyone))
+        return (yield from self._fit_with(self.n_probes or first_probes(len(self.rows), 1), everyone))
 
     def _fit_with(self, probes: int, columns: Sequence[int]) -> Asking[list[Estimates]]:
         """Estimates of some phenotypes with as many probes, or with more where they turn out to be needed."""

@@ -5,12 +5,9 @@ With H = sum theta_g K_g + theta_e I in the space that the fixed effects leave, 
     score_g = 1/2 [q'K_g q - tr(H^-1 K_g)],      tr(H^-1 K_g) = mean_j x_j'K_g z_j with control variates,
     AI_gh   = 1/2 (K_g q)'H^-1 (K_h q),          theta tr(H^-1 .) summed over all parts = n - c exactly.
 
-Control variates: z'A_i z for A = (I, K_1, ..., K_G), whose traces are known, with the coefficients that are best in the
-Frobenius norm, T b_g = r_g, T_ij = tr(A_i A_j), r_gi = tr(H^-1 K_g A_i); both are estimated from products that are at
-hand. The probes stay the same, so the estimates are the zero of a smooth function, and iteration ends where the next
-step is small against its Monte-Carlo error or the standard errors. A solve is warm-started by the last one, and a pass
-costs the same for one component as for many. Where the first solve takes many steps, the matrices have large
-eigenvalues; their space is then found in a few passes and serves as preconditioner and as control variate (`core`).
+The probes stay the same, so the estimates are the zero of a smooth function, and iteration ends where the next step is
+small against its Monte-Carlo error or the standard errors. A solve is warm-started by the last one, and a pass costs
+the same for one component as for many. What it is made of is in `pcg_products`.
 
 Source: Loh et al. (2015), Nature Genetics 47:1385 (streamed REML); Gilmour, Thompson, Cullis (1995), Biometrics 51:1440
 (average information).
@@ -24,18 +21,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from daskgen.linalg.conjugate_gradient import ConjugateGradients
-from daskgen.linalg.krylov_space import KrylovSpace
 from daskgen.linalg.non_negative import non_negative_minimum
-from daskgen.linalg.quadrature import Recurrences
-from daskgen.reml.asking import Asking, Kernels, Request, together
-from daskgen.reml.core import Core, CoreProbes
+from daskgen.reml.asking import Asking, Kernels, together
 from daskgen.reml.dense_model import non_negative_step
 from daskgen.reml.design import Design
 from daskgen.reml.estimates import Estimates
 from daskgen.reml.journal import Journal
-from daskgen.reml.probes import FIRST_PROBES, MOST_PROBES, enough_dimensions, signs
-from daskgen.reml.spectrum import SampledSpectrum
+from daskgen.reml.pcg_products import SharedProducts
+from daskgen.reml.probes import FIRST_PROBES, MOST_PROBES
 
 __all__ = ["PcgFit"]
 
@@ -48,18 +41,11 @@ MOST_ITERATIONS = 40
 ROUGH, FINE = 3e-3, 1e-4
 """Relative residuals of solves: while theta still moves, and at the end."""
 
-CORE_STEPS, CORE_PASSES, CORE_COLUMNS = 6, 6, 32
-"""A first solve of more steps than that may be due to large eigenvalues; products with so many columns that are spent
-on finding their space."""
-
-_LARGE, _ROUGHLY = 3.0, 0.3
-"""Directions of the core: eigenvalues this much above the mean of what is left, to this relative residual."""
-
-_TRIED = 3  # products after which there is no core unless a large eigenvalue was found
+CORE_STEPS = 4
+"""A first solve of more steps than that may be due to large eigenvalues."""
 
 _SHRINK = 3.0  # the residual variance falls at most by this factor in one iteration
 _FLOOR = 1e-4  # least residual variance, as a share of the phenotype's
-_WIDE_BYTES = 1_000_000_000  # products by component that may be held
 
 
 @dataclass
@@ -110,24 +96,15 @@ class PcgFit:
         core: bool | str = "auto",
         journal: Journal | None = None,
     ):
-        self.kernels, self.design, self.y, self.rows, self.traces = kernels, design, y, rows, traces
-        self.seed, self.n_probes, self.tol, self.core = seed, n_probes, tol, core
+        self.design, self.y = design, y
+        self.n_probes, self.tol, self.core = n_probes, tol, core
         self.journal = journal or Journal()
-        self.dimension = enough_dimensions(design)
-        n, g = len(y), len(traces)
-        self._z = np.empty((n, 0))
-        self._kz = np.empty((g, n, 0), np.float32)
-        self._kq = np.empty((g, n, 0))
-        self._projected_traces = traces
-        self._core: Core | None = None
-        self._core_made = False
-        self._batches: list[int] = []  # numbers of probes after each extension
+        self.shared = SharedProducts(kernels, design, rows, traces, seed, self.journal)
+        self.dimension = self.shared.dimension
 
     def fit(self) -> Asking[list[Estimates]]:
         """Estimates of every phenotype (the columns of y)."""
-        (self._kq,) = yield [Request(self.kernels, self.design.basis)]
-        self._projected_traces = self.traces - np.array([float(np.vdot(self.design.basis, k)) for k in self._kq])
-        yield from self._extend(self.n_probes or FIRST_PROBES)
+        yield from self.shared.begin(self.n_probes or FIRST_PROBES)
         columns = range(self.y.shape[1])
         return (
             yield from together(
@@ -135,123 +112,6 @@ class PcgFit:
             )
         )
 
-    # -- products ------------------------------------------------------------------------------------------
-    def _by_component(self, vectors: np.ndarray) -> Asking[np.ndarray]:
-        """M K_g V (G, n, r), as many columns at a time as may be held."""
-        g, n = len(self.traces), vectors.shape[0]
-        together = max(1, _WIDE_BYTES // (8 * g * n))
-        parts = []
-        for first in range(0, vectors.shape[1], together):
-            (found,) = yield [Request(self.kernels, vectors[:, first : first + together])]
-            parts.append(found)
-        whole = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
-        return np.stack([self.design.residual(k) for k in whole])
-
-    def _h_times(self, theta: np.ndarray, vectors: np.ndarray) -> Asking[np.ndarray]:
-        (genetic,) = yield [Request(self.kernels, vectors, theta[:-1])]
-        return self.design.residual(genetic) + theta[-1] * vectors
-
-    def _solve(
-        self,
-        journal: Journal,
-        name: str,
-        theta: np.ndarray,
-        right: np.ndarray,
-        tol: float,
-        with_core: bool,
-        start: np.ndarray | None = None,
-        h_start: np.ndarray | None = None,
-    ) -> Asking[tuple[np.ndarray, int]]:
-        """(H^-1 of the columns, steps that it took)."""
-        precondition = None
-        if with_core and self._core is not None:
-            at = self._core.at(theta)
-            precondition = lambda vectors, _: at.power(-1.0, vectors)  # noqa: E731
-        run = ConjugateGradients(right, tol=tol, start=start, product_of_start=h_start, precondition=precondition)
-        known = journal.known(name)
-        if known is not None:
-            run.restore(known)
-        journal.keep(name, run.as_arrays)
-        while (wanted := run.wanted) is not None:
-            run.advance((yield from self._h_times(theta, wanted[0])))
-        return self.design.residual(run.x), run.iteration
-
-    # -- probes --------------------------------------------------------------------------------------------
-    def _extend(self, probes: int) -> Asking[None]:
-        """At least as many probes: their products by component are kept (float32)."""
-        known = self._z.shape[1]
-        if known >= probes:
-            return
-        fresh = self.design.residual(signs(self.rows, known, probes, self.seed))
-        kz = yield from self._by_component(fresh)
-        if self._z.shape[1] == known:  # another phenotype may have asked for them meanwhile
-            self._z = np.hstack([self._z, fresh])
-            self._kz = np.concatenate([self._kz, kz.astype(np.float32)], axis=2)
-            self._batches.append(probes)
-        else:
-            yield from self._extend(probes)
-
-    def _normal(self, probes: int) -> np.ndarray:
-        """T_ij = tr(A_i A_j) (G + 1, G + 1) from so many probes, residual last."""
-        parts = [*self._kz[:, :, :probes], self._z[:, :probes]]
-        found = np.array([[float(np.vdot(a, b)) for b in parts] for a in parts]) / probes
-        found[-1, :] = found[:, -1] = [*self._projected_traces, self.dimension]
-        return found
-
-    # -- preconditioner ------------------------------------------------------------------------------------
-    def _make_core(self) -> Asking[None]:
-        """The leading eigenspace of sum K_g, and the matrices on it.
-
-        It starts at signs that are no probes: a control variate must not depend on the probes it is used with.
-        """
-        if self._core_made:
-            return
-        g, n = len(self.traces), len(self.y)
-        known = self.journal.known("core")
-        if known is None:
-            space = KrylovSpace(
-                self.design.residual(signs(self.rows, MOST_PROBES, MOST_PROBES + CORE_COLUMNS, self.seed))
-            )
-        else:
-            space = KrylovSpace.from_arrays(known)
-        self.journal.keep("core", space.as_arrays)
-        while True:
-            large = self._large(space)
-            searched = space.size >= CORE_COLUMNS * (CORE_PASSES if len(large) else _TRIED)
-            if searched or not space.pending.shape[1]:
-                break
-            (product,) = yield [Request(self.kernels, space.pending, np.ones(g))]
-            space.advance(self.design.residual(product))
-        large = large[::-1][: _WIDE_BYTES // (4 * g * n)]
-        if not len(large):
-            log.info("preconditioner: no large eigenvalue was found")
-            self._core_made = True
-            return
-        vectors = space.basis[:, : space.size] @ space.galerkin().vectors[:, large].astype(np.float32)
-        products = (yield from self._by_component(vectors)).astype(np.float32)
-        if not self._core_made:
-            self._core_made = True
-            self._core = Core.of(vectors, products, self._projected_traces, self.dimension)
-        log.info("preconditioner: %d directions", len(large))
-
-    def _large(self, space: KrylovSpace) -> np.ndarray:
-        """Which Ritz pairs of the space make a core."""
-        if not space.size:
-            return np.empty(0, np.int64)
-        found = space.galerkin()
-        mean = (float(self._projected_traces.sum()) - found.values.sum()) / max(self.dimension - space.size, 1)
-        return np.flatnonzero((found.values > _LARGE * max(mean, 0.0)) & found.accurate(_ROUGHLY))
-
-    def _try_core(self, run: _Run) -> Asking[bool]:
-        """Use the core from now on if there is one; whether that is new."""
-        if self.core is False or run.tried:
-            return False
-        run.tried = True
-        yield from self._make_core()
-        run.with_core = self._core is not None
-        return run.with_core
-
-    # -- the fit -------------------------------------------------------------------------------------------
     def _fit_one(self, y: np.ndarray, journal: Journal) -> Asking[Estimates]:
         """Estimates of one phenotype (n,)."""
         rest = self.design.residual(y)
@@ -284,7 +144,7 @@ class PcgFit:
                 target = point.theta
                 if not (yield from self._try_core(run)):
                     log.info("%d probes: the Monte-Carlo error was above %g SE", wanted, MONTE_CARLO_SHARE)
-                    yield from self._extend(wanted)
+                    yield from self.shared.extend(wanted)
                     run.probes = wanted
             if not run.near and (size <= 0.3).all():
                 # From here on the information hardly changes; what is left are the last digits of the score.
@@ -308,9 +168,9 @@ class PcgFit:
                 json.loads(str(state["history"])),
             )
             for probes in state["batches"].tolist():
-                yield from self._extend(probes)
+                yield from self.shared.extend(probes)
             if run.with_core:
-                yield from self._make_core()
+                yield from self.shared.make_core()
             run.point = yield from self._completed(rest, state["theta"], state["solutions"], float(state["y_py"]), run)
             return run
         probes = self.n_probes or FIRST_PROBES
@@ -320,6 +180,15 @@ class PcgFit:
             yield from self._try_core(run)
         run.point = yield from self._point(rest, start, run, journal)
         return run
+
+    def _try_core(self, run: _Run) -> Asking[bool]:
+        """Use the core from now on if there is one; whether that is new."""
+        if self.core is False or run.tried:
+            return False
+        run.tried = True
+        yield from self.shared.make_core()
+        run.with_core = self.shared.core is not None
+        return run.with_core
 
     def _keep(self, run: _Run, journal: Journal) -> None:
         """From here on the state is that of this iteration; solves before it are no longer needed."""
@@ -334,21 +203,23 @@ class PcgFit:
             "with_core": run.with_core,
             "tried": run.tried,
             "probes": run.probes,
-            "batches": np.array(self._batches),
+            "batches": np.array(self.shared.batches),
             "history": json.dumps(run.history),
         }
         journal.keep("iteration", lambda: state)
 
     def _start(self, rest: np.ndarray) -> Asking[np.ndarray]:
         """Haseman-Elston estimates from the cached products, inside the bounds."""
-        ky = (yield from self._by_component(rest[:, None]))[:, :, 0]
-        theta = non_negative_minimum(self._normal(self.n_probes or FIRST_PROBES), np.append(ky @ rest, rest @ rest))
+        ky = (yield from self.shared.by_component(rest[:, None]))[:, :, 0]
+        theta = non_negative_minimum(
+            self.shared.normal(self.n_probes or FIRST_PROBES), np.append(ky @ rest, rest @ rest)
+        )
         theta[-1] = max(theta[-1], 0.1)
         return theta
 
     def _point(self, rest: np.ndarray, theta: np.ndarray, run: _Run, journal: Journal) -> Asking[_Point]:
         """Solutions at theta (rescaled so that y'Py = n - c), and the score."""
-        right = np.column_stack([rest, self._z[:, : run.probes]])
+        right = np.column_stack([rest, self.shared.z[:, : run.probes]])
         start, h_start = None, None
         before = run.point.solutions
         if before.size:
@@ -356,7 +227,7 @@ class PcgFit:
             known = before.shape[1]
             start[:, :known] = before
             h_start[:, :known] = np.tensordot(theta[:-1], run.point.by_component, 1) + theta[-1] * before
-        x, steps = yield from self._solve(
+        x, steps = yield from self.shared.solve(
             journal, "point", theta, right, FINE if run.near else ROUGH, run.with_core, start, h_start
         )
         if not before.size and steps > CORE_STEPS:
@@ -368,50 +239,18 @@ class PcgFit:
 
     def _completed(self, rest: np.ndarray, theta: np.ndarray, x: np.ndarray, y_py: float, run: _Run) -> Asking[_Point]:
         """The score from the solutions at theta. One pass."""
-        by_component = yield from self._by_component(x)
+        by_component = yield from self.shared.by_component(x)
         q = x[:, 0]
-        traces, deviations = self._trace(theta, x[:, 1:], by_component[:, :, 1:], run.with_core)
+        traces, deviations = self.shared.trace(theta, x[:, 1:], by_component[:, :, 1:], run.with_core)
         quadratic = np.append(by_component[:, :, 0] @ q, q @ q)
         return _Point(theta, x, by_component, 0.5 * (quadratic - traces), -0.5 * deviations, y_py)
-
-    def _trace(
-        self, theta: np.ndarray, x: np.ndarray, kx: np.ndarray, with_core: bool
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """tr(H^-1 A_i), (G + 1,), and each probe's deviation from it, (R, G + 1)."""
-        r, g = x.shape[1], len(self.traces)
-        z, kz, normal = self._z[:, :r], self._kz[:, :, :r], self._normal(r)
-        # z'H^-1 K_g z, and the control variates z'A_i z, by probe.
-        raw = np.einsum("nr,gnr->rg", x, kz)
-        variates = np.column_stack([*(np.einsum("nr,nr->r", z, k) for k in kz), np.einsum("nr,nr->r", z, z)])
-        right = np.empty((g + 1, g))
-        right[:g] = np.einsum("gnr,inr->ig", kx, kz) / r
-        right[g] = raw.mean(axis=0)
-        known = np.zeros(g)
-        core = self._core.at(theta) if with_core and self._core is not None else None
-        if core is not None:
-            in_core = self._core_probes(r)
-            known = core.traces()
-            raw = raw - core.of_probes(variates[:, :g], in_core)
-            right = right - core.products(normal, in_core)
-        coefficients = np.linalg.lstsq(normal, right, rcond=1e-10)[0]  # (variates, components)
-        rest = raw - variates @ coefficients
-        traces = known + np.append(self._projected_traces, self.dimension) @ coefficients + rest.mean(axis=0)
-        deviations = rest - rest.mean(axis=0)
-        # All parts of H H^-1 together have the trace n - c.
-        residual = (self.dimension - theta[:-1] @ traces) / theta[-1]
-        return np.append(traces, residual), np.column_stack([deviations, -deviations @ theta[:-1] / theta[-1]])
-
-    def _core_probes(self, probes: int) -> CoreProbes:
-        """What the core's directions are to the probes."""
-        assert self._core is not None
-        return self._core.with_probes(self._z[:, :probes], self._kz[:, :, :probes])
 
     def _informed(self, run: _Run, journal: Journal, name: str) -> Asking[None]:
         """The average information at the run's point, and H^-1 of its columns."""
         point = run.point
         columns = np.column_stack([*(k[:, 0] for k in point.by_component), point.solutions[:, 0]])
         start = run.solved if run.solved.size else None
-        run.solved, _ = yield from self._solve(journal, name, point.theta, columns, ROUGH, run.with_core, start)
+        run.solved, _ = yield from self.shared.solve(journal, name, point.theta, columns, ROUGH, run.with_core, start)
         found = 0.5 * (columns.T @ run.solved)
         run.information = (found + found.T) / 2
 
@@ -430,10 +269,11 @@ class PcgFit:
         worst = float((np.sqrt(np.diag(monte_carlo)) / errors)[run.point.theta > 0].max(initial=0.0))
         if self.n_probes is not None or worst <= MONTE_CARLO_SHARE or run.probes >= MOST_PROBES:
             return run.probes
-        return int(min(MOST_PROBES, np.ceil(1.1 * run.probes * (worst / MONTE_CARLO_SHARE) ** 2)))
+        # The spread of some dozen probes is known to 10 or 15 %, and every extension costs the solves of new columns.
+        return int(min(MOST_PROBES, np.ceil(run.probes * max(1.2 * (worst / MONTE_CARLO_SHARE) ** 2, 1.5))))
 
     def _share(self, theta: np.ndarray) -> float:
-        variances = np.append(theta[:-1] * self._projected_traces, theta[-1] * self.dimension)
+        variances = np.append(theta[:-1] * self.shared.projected_traces, theta[-1] * self.dimension)
         return float(variances[:-1].sum() / variances.sum())
 
     # -- the end -------------------------------------------------------------------------------------------
@@ -441,18 +281,19 @@ class PcgFit:
         self, y: np.ndarray, rest: np.ndarray, variance: float, run: _Run, converged: bool, journal: Journal
     ) -> Asking[Estimates]:
         point = run.point
-        basis, g, c, theta = self.design.basis, len(self.traces), self.design.rank, point.theta
-        hq = np.tensordot(theta[:-1], self._kq, 1)
+        basis, c, theta = self.design.basis, self.design.rank, point.theta
+        g = len(theta) - 1
+        hq = np.tensordot(theta[:-1], self.shared.kq, 1)
         crossed = self.design.residual(hq)
         columns = np.column_stack([*(k[:, 0] for k in point.by_component), point.solutions[:, 0], crossed])
         start = None if not run.solved.size else np.column_stack([run.solved, np.zeros_like(crossed)])
-        solved, _ = yield from self._solve(journal, "last", theta, columns, 10 * FINE, run.with_core, start)
+        solved, _ = yield from self.shared.solve(journal, "last", theta, columns, 10 * FINE, run.with_core, start)
         information = 0.5 * (columns[:, : g + 1].T @ solved[:, : g + 1])
         information = (information + information.T) / 2
         inside = basis.T @ hq + theta[-1] * np.eye(c)
         covariance = inside - crossed.T @ solved[:, g + 1 :]
         _, monte_carlo = self._errors(point, information)
-        log_determinant, spread = yield from self._log_determinant(theta, run, journal)
+        log_determinant, spread = yield from self.shared.log_determinant(theta, run.probes, run.with_core, journal)
         constant = self.dimension * np.log(2 * np.pi) + self.design.log_determinant
         shift = -0.5 * self.dimension * np.log(variance)
         log_likelihood = -0.5 * (constant + log_determinant + point.y_py) + shift
@@ -460,7 +301,7 @@ class PcgFit:
         at_bound = theta <= 0
         at_bound[-1] = theta[-1] <= _FLOOR * 1.01
         q = point.solutions[:, 0] / np.sqrt(variance)
-        kq = np.einsum("g,gnc,n->c", theta[:-1] * variance, self._kq, q)
+        kq = np.einsum("g,gnc,n->c", theta[:-1] * variance, self.shared.kq, q)
         reason = f"steps are below {self.tol:g} SE or a tenth of their Monte-Carlo error"
         return Estimates(
             theta * variance,
@@ -479,37 +320,6 @@ class PcgFit:
             history=run.history,
             n_probes=run.probes,
         )
-
-    def _log_determinant(self, theta: np.ndarray, run: _Run, journal: Journal) -> Asking[tuple[float, float]]:
-        """log|H| on the n - c dimensions by Gauss quadrature at the probes, and its Monte-Carlo standard error.
-
-        With a core log|H| = log|M| + log|M^-1/2 H M^-1/2|, and the quadrature is of the second.
-        """
-        core = self._core.at(theta) if run.with_core and self._core is not None else None
-        trace = float(theta[:-1] @ self._projected_traces + theta[-1] * self.dimension)
-        least, first = float(theta[-1]), 0.0
-        if core is not None:
-            trace = float(theta[:-1] @ core.traces() + theta[-1] * core.inverse_trace())
-            least, first = 1e-6, core.log_determinant
-        known = journal.known("determinant")
-        recurrences = Recurrences.start(self._z[:, : run.probes]) if known is None else Recurrences.from_arrays(known)
-        before, found, error = np.inf, 0.0, 0.0
-        r = run.probes
-        journal.keep("determinant", recurrences.as_arrays)
-        while not recurrences.exhausted and recurrences.steps < min(60, self.dimension):
-            vectors = recurrences.vectors if core is None else core.power(-0.5, recurrences.vectors)
-            product = yield from self._h_times(theta, vectors)
-            recurrences.advance(product if core is None else core.power(-0.5, product))
-            nodes, weights = recurrences.rule()
-            nodes = np.maximum(nodes, least)
-            empty = np.empty(0)
-            spectrum = SampledSpectrum(empty, empty, nodes, weights, self.dimension, trace)
-            value, deviations = spectrum.trace(lambda values: np.log(values)[None])
-            found, error = float(value[0]), float(np.sqrt((deviations**2).sum() / (r * (r - 1))))
-            if abs(found - before) <= max(0.05 * error, 1e-6 * self.dimension):
-                break
-            before = found
-        return first + found, error
 
 
 def _unknown(theta: np.ndarray) -> _Point:

@@ -25,7 +25,15 @@ from daskgen.reml.fitting import fit as fit_model
 from daskgen.reml.journal import Journal
 from daskgen.reml.mixed_scan import METHODS, MixedSettings, check_fit, fitted_study, mixed_groups, placed_in
 from daskgen.reml.result import RemlFit
-from daskgen.reml.study import GenotypeSet, GenotypeSets, Group, Study, open_genotype_sets, open_study, read_samples
+from daskgen.reml.study import (
+    GenotypeSet,
+    GenotypeSets,
+    Group,
+    Study,
+    open_genotype_sets,
+    open_study,
+    read_samples,
+)
 from daskgen.stores import Location, RunKey, StoreLike
 
 __all__ = ["gwas"]
@@ -147,7 +155,7 @@ def gwas(
     facts: dict[str, Any] = {}
     of_model: dict[str, Any] = {}
     saved: Checkpoint | None = None
-    inputs = [list(scanned.view.key)]
+    inputs, sources = [list(scanned.view.key)], [scanned.file_name]
     if model == "linear":
         samples = read_samples(ids, eligible, scanned.name, phenotypes, covariates, **tables)
         groups = samples.groups()
@@ -178,6 +186,7 @@ def gwas(
         # Rounded: threads of a factorisation may differ in the last bits.
         of_model["theta"] = [[f"{value:.6g}" for value in modelled.variances[name]] for name in names]
         inputs += [list(s.view.key) for s in study.genotypes]
+        sources += [s.file_name for s in study.genotypes if s.file_name not in sources]
     view = scanned.view_of(everyone)
     scan = Scan(
         view,
@@ -206,6 +215,7 @@ def gwas(
         names,
         arguments=arguments,
         inputs=inputs,
+        sources=sources,
         distribution="t" if model == "linear" else "normal",
         more={"model": model, "covariates": list(groups[0].design.names), **facts},
         checkpoint=saved,
@@ -292,7 +302,7 @@ def _study_of(
             genotypes,
             phenotypes,
             covariates,
-            Selection(keep=common["keep"]),
+            keep=common["keep"],
             components=of_fit.get("components"),
             dosage=of_fit.get("dosage", "auto"),
             scale=attrs.get("scale", "empirical"),

@@ -30,12 +30,28 @@ from daskgen.reml.components import Components, ComponentSpec, read_components
 from daskgen.reml.design import Design, make_design
 from daskgen.reml.relationships import Part, Relationships
 
-__all__ = ["GenotypeSet", "Group", "Samples", "Study", "open_genotype_sets", "open_study", "read_samples"]
+__all__ = [
+    "TABLES",
+    "WEIGHTED_TABLES",
+    "GenotypeSet",
+    "Group",
+    "Samples",
+    "Study",
+    "divided",
+    "open_genotype_sets",
+    "open_study",
+    "read_samples",
+]
 
 log = logging.getLogger("daskgen.reml")
 
 GenotypeSets = Genotypes | Sequence[Genotypes] | Mapping[str, Genotypes]
 """One genotype source, or several of the same samples (each a component), with or without names."""
+
+TABLES = ("pheno_name", "covar_name", "covar_categorical", "covar_numeric", "missing_value", "id_style")
+"""Arguments that say how tables of phenotypes and covariates are read."""
+
+WEIGHTED_TABLES = (*TABLES, "residual_weights")
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +63,11 @@ class GenotypeSet:
     view: GenotypeView
     components: Components
     positions: np.ndarray
+
+    @property
+    def file_name(self) -> str:
+        """The last part of the place the source was opened from; its name where it has none."""
+        return PurePath(str(self.source.dataset.encoding.get("source", self.name))).name
 
     @property
     def leaves(self) -> int:
@@ -280,11 +301,16 @@ def _report(
     log.info("Samples    %s: %s used", ", ".join(parts), text)
 
 
+def divided(more: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(the tables' arguments, the others, which are those of `Selection`)."""
+    tables = {name: value for name, value in more.items() if name in WEIGHTED_TABLES}
+    return tables, {name: value for name, value in more.items() if name not in tables}
+
+
 def open_study(
     genotypes: GenotypeSets,
     phenotypes: Table,
     covariates: Table | None,
-    selection: Selection,
     *,
     components: ComponentSpec = None,
     dosage: str | bool = "auto",
@@ -292,12 +318,13 @@ def open_study(
     alpha: float = -1.0,
     memory_limit: int | str | None = None,
     cache: bool = True,
-    **tables: Any,
+    **more: Any,
 ) -> Study:
-    """A study of its parts; `tables` as in `read_samples`."""
+    """A study of its parts. more: the tables' arguments (`read_samples`), and those of `Selection`."""
+    tables, selection = divided(more)
     sets, ids, eligible = open_genotype_sets(
         genotypes,
-        selection,
+        Selection(**selection),
         components=components,
         dosage=dosage,
         scale=scale,

@@ -13,8 +13,8 @@ that AnnData reads as it was before.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,14 @@ from daskgen.stores.anndata_elements import is_group
 from daskgen.stores.anndata_fingerprint import content_fingerprint, content_stamp
 from daskgen.stores.anndata_reading import OWN, TIDY, AnnDataReader
 from daskgen.stores.anndata_targets import PENDING, CsrTarget, MatrixTarget, is_pending
-from daskgen.stores.anndata_writing import new_array, new_csr, require_group, write_column, write_element
+from daskgen.stores.anndata_writing import (
+    new_array,
+    new_csr,
+    new_plain_array,
+    require_group,
+    write_column,
+    write_element,
+)
 from daskgen.stores.location import Location, StoreLike
 from daskgen.stores.lock import StoreLock
 from daskgen.stores.quiet import quietly
@@ -37,6 +44,8 @@ __all__ = ["CHUNK_VALUES", "TIDY", "AnnDataStore", "open_anndata_tree"]
 
 CHUNK_VALUES = 1 << 20
 """Stored values of a chunk of a sparse matrix."""
+
+_REPLACING = "replacing_x"  # attribute of daskgen's part of uns while X is being replaced
 
 _AXES = {"obs": 0, "var": 1, "obsm": 0, "varm": 1}
 
@@ -86,7 +95,7 @@ class AnnDataStore(AnnDataReader):
                 mode="r" if mode == "r" else "r+",
                 use_consolidated=None if mode == "r" else False,
             )
-        except (GroupNotFoundError, FileNotFoundError, NotADirectoryError):
+        except (GroupNotFoundError, FileNotFoundError, NotADirectoryError, FileExistsError):
             raise StoreError(
                 f"{location} is not a Zarr group.", expected="an AnnData store", do=f"convert the file: {convert}"
             ) from None
@@ -113,7 +122,10 @@ class AnnDataStore(AnnDataReader):
                 f"{location} was written by AnnData before 0.7, which kept obs and var as arrays of records.",
                 do=f"convert it: {convert}",
             )
-        return cls(location, group, mode)
+        store = cls(location, group, mode)
+        if mode == "a":
+            store._recover()
+        return store
 
     # -- writing ---------------------------------------------------------------------------------------------------
     @contextmanager
@@ -221,9 +233,11 @@ class AnnDataStore(AnnDataReader):
             )
         self.remove(f"{part}/{name}")
         group = require_group(self.group, part)
-        array = new_array(group, name, shape, dtype, (chunk_rows, *shape[1:]))
-        array.attrs[PENDING] = True
-        return MatrixTarget(self.url, f"{part}/{name}", shape, chunk_rows)
+        chunks = (chunk_rows, *shape[1:])
+        plain = new_plain_array(group, name, shape, dtype, chunks, attributes={PENDING: True})
+        if plain is None:
+            new_array(group, name, shape, dtype, chunks).attrs[PENDING] = True
+        return MatrixTarget(self.url, f"{part}/{name}", shape, chunk_rows, plain)
 
     def csr_target(self, element: str, indptr: npt.NDArray[np.int64], dtype: Any, *, tidy: bool = False) -> CsrTarget:
         """A sparse layer ("layers/NAME") that tasks are going to write by values; `publish` ends it."""
@@ -247,16 +261,58 @@ class AnnDataStore(AnnDataReader):
         self._infos.pop(target.element, None)
         self._indptr.pop(target.element, None)
 
-    def replace_x(self, element: str, *, keep_as: str) -> None:
-        """Put the layer `element` in the place of X, which becomes the layer `keep_as`."""
+    @contextmanager
+    def replacing_x(self, element: str, *, keep_as: str, new: Sequence[str] = ()) -> Iterator[None]:
+        """Put the layer `element` in the place of X, which becomes the layer `keep_as`; within the block the records
+        are made that belong to the new X. Where that does not come to its end, X is what it was, and the elements `new`
+        are not there: at once, or, after a kill, when the store is next opened for writing.
+
+        UsageError on an object store, which cannot rename.
+        """
         self._must_write()
+        if not self.location.local:
+            raise UsageError("X cannot be replaced on an object store.", do="write a layer: into='layers/log1p'")
         self.remove("uns/daskgen/checksums")  # they were of the old X
-        self.location.join("X").move_to(self.location.join(keep_as))
-        self.location.join(element).move_to(self.location.join("X"))
+        own = require_group(require_group(self.group, "uns"), OWN)
+        made = [name for name in new if name not in self.group]
+        own.attrs[_REPLACING] = {"element": element, "keep_as": keep_as, "new": made}
+        try:
+            self.location.join("X").move_to(self.location.join(keep_as))
+            self.location.join(element).move_to(self.location.join("X"))
+            self._forget_matrices()
+            yield
+        except BaseException:
+            self._undo_replacement(own)
+            raise
+        del own.attrs[_REPLACING]
         self._consolidate()
-        for gone in ("X", element, keep_as):
-            self._infos.pop(gone, None)
-            self._indptr.pop(gone, None)
+
+    def _undo_replacement(self, own: zarr.Group) -> None:
+        """Put X back where a replacement of it has got stuck between any two of its steps."""
+        about: Any = own.attrs[_REPLACING]
+        x, element, kept = (self.location.join(path) for path in ("X", about["element"], about["keep_as"]))
+        if kept.exists():
+            if x.exists():
+                x.move_to(element)
+            kept.move_to(x)
+        for place in (element, *(self.location.join(name) for name in about["new"])):
+            if place.exists():
+                place.remove_tree()
+        del own.attrs[_REPLACING]
+        self._forget_matrices()
+        self._consolidate()
+
+    def _recover(self) -> None:
+        """Undo what a killed run has left halfway, unless another run holds the store."""
+        own = self.group.get(f"uns/{OWN}")
+        if own is None or _REPLACING not in own.attrs:
+            return
+        with suppress(LockedStoreError), self.writing():
+            self._undo_replacement(own)  # type: ignore[arg-type]
+
+    def _forget_matrices(self) -> None:
+        self._infos.clear()
+        self._indptr.clear()
         self._fingerprint = None
 
     def write_uns(self, name: str, value: Any) -> None:
@@ -271,6 +327,8 @@ class AnnDataStore(AnnDataReader):
     def keep_fingerprint(self) -> None:
         """Take X as it is now for the one that results belong to."""
         fingerprint = self.x_fingerprint()
+        if self.kept_fingerprint() == (self._stamp, fingerprint):
+            return
         with self.writing():
             require_group(require_group(self.group, "uns"), OWN)
             write_element(self.group["uns"], f"{OWN}/x_fingerprint", f"{self._stamp} {fingerprint}")  # type: ignore[arg-type]

@@ -6,6 +6,10 @@ reader keeps what it has decoded beyond the end of a block: reading one block af
 
 from __future__ import annotations
 
+import functools
+import os
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -137,17 +141,19 @@ class CellRows:
         step = self.info.chunk * max(1, values // max(1, self.info.chunk * n_genes))
         return [(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]
 
-    def reader(self) -> RowReader:
-        """A reader, for one thread. StoreError where the store is not there (on this machine)."""
-        return RowReader(self)
+    def reader(self, *, reuse: bool = False) -> RowReader:
+        """A reader, for one thread. reuse: what was read is overwritten by the next read, which saves fresh memory."""
+        return RowReader(self, reuse=reuse)
 
 
 class SequentialValues:
     """Slices of a one-dimensional array of Zarr or HDF5; a slice that begins where the last ended decodes nothing
-    twice. location: of the array's store, where it is one of Zarr."""
+    twice. location: of the array's store, where it is one of Zarr; reuse: a slice is valid until the next is read."""
 
-    def __init__(self, array: Any, location: Location | None = None):
+    def __init__(self, array: Any, location: Location | None = None, *, reuse: bool = False):
         self._array = array
+        self._reuse = reuse
+        self._lent: list[npt.NDArray[Any]] = []
         self._n = int(array.shape[0])
         self._chunk = int(array.chunks[0]) if array.chunks else 1 << 16
         self._decode = None if location is None else chunk_decoder(location, array)
@@ -156,13 +162,17 @@ class SequentialValues:
 
     def read(self, start: int, stop: int) -> npt.NDArray[Any]:
         """Values `start` to `stop` - 1."""
-        out = np.empty(stop - start, self._array.dtype)
+        before, self._lent = self._lent, []
+        out = self._empty(stop - start)
         offset = start - self._held_start
         n_held = min(len(self._held) - offset, stop - start) if offset >= 0 else 0
         first = start + max(0, n_held)
         out[: first - start] = self._held[offset : offset + first - start] if n_held > 0 else 0
         if first >= stop:
+            self._lent += before
             return out
+        self._held = self._held[:0]
+        _give_back(before)
         if self._decode is None:
             end = min(-(-stop // self._chunk) * self._chunk, self._n)
             fresh = np.asarray(self._array[first:end])
@@ -174,27 +184,83 @@ class SequentialValues:
             if first <= begin and end <= stop:
                 self._decode(number, out[begin - start : end - start])
                 continue
-            whole = np.empty(self._chunk, out.dtype)
+            whole = self._empty(self._chunk)  # its end is kept for the next slice
             self._decode(number, whole)
             a, b = max(first, begin), min(stop, end)
             out[a - start : b - start] = whole[a - begin : b - begin]
             self._held, self._held_start = whole[b - begin :], b
         return out
 
+    def _empty(self, n: int) -> npt.NDArray[Any]:
+        if not self._reuse:
+            return np.empty(n, self._array.dtype)
+        array = _spare_array(n, self._array.dtype)
+        self._lent.append(array)
+        return array[:n]
+
+    def close(self) -> None:
+        """Give the memory of what was read to other readers."""
+        _give_back(self._lent)
+        self._lent = []
+        self._held = self._held[:0]
+
+
+# Memory of readers that ended: fresh memory costs a page fault per 4 kB, on a run of small tasks a tenth of all time.
+_spare: dict[np.dtype[Any], list[npt.NDArray[Any]]] = {}
+_spare_lock = threading.Lock()
+_MOST_SPARE = 8  # arrays of a type
+
+
+def _spare_array(n: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    with _spare_lock:
+        kept = _spare.get(dtype, [])
+        for place, array in enumerate(kept):
+            if n <= len(array) <= 4 * n:
+                return kept.pop(place)
+    return np.empty(n, dtype)
+
+
+def _give_back(arrays: list[npt.NDArray[Any]]) -> None:
+    with _spare_lock:
+        for array in arrays:
+            kept = _spare.setdefault(array.dtype, [])
+            if len(kept) < _MOST_SPARE:
+                kept.append(array)
+
+
+def _changed(location: Location, element: str, parts: tuple[str, ...]) -> Iterator[object]:
+    """When the metadata of arrays were last changed; something new each time where that cannot be known."""
+    for part in parts:
+        folder = location.join(element, part) if part else location.join(element)
+        try:
+            name = "zarr.json" if os.path.exists(folder.join("zarr.json").url) else ".zarray"
+            status = os.stat(folder.join(name).url)
+        except OSError:  # on an object store
+            yield object()
+            return
+        yield status.st_mtime_ns, status.st_ino
+
+
+@functools.lru_cache(maxsize=16)
+def _arrays(location: Location, element: str, parts: tuple[str, ...], *changed: object) -> tuple[Any, ...]:
+    """The arrays of a matrix: every task opens them, and Zarr takes some milliseconds for it."""
+    group = zarr.open_group(location.zarr_store(read_only=True), mode="r", use_consolidated=False)
+    node: Any = group[element]
+    return tuple(node[part] if part else node for part in parts)
+
 
 class RowReader:
     """Reads blocks of rows; see `CellRows.reader`."""
 
-    def __init__(self, rows: CellRows):
+    def __init__(self, rows: CellRows, *, reuse: bool = False):
         self._rows = rows
-        group = zarr.open_group(Location(rows.url).zarr_store(read_only=True), mode="r", use_consolidated=False)
-        node, location = group[rows.info.element], Location(rows.url)
+        location = Location(rows.url)
+        parts = ("data", "indices") if rows.info.layout == "csr" else ("",)
+        arrays = _arrays(location, rows.info.element, parts, *_changed(location, rows.info.element, parts))
         if rows.info.layout == "csr":
-            assert isinstance(node, zarr.Group)
-            self._data = SequentialValues(node["data"], location)
-            self._indices = SequentialValues(node["indices"], location)
+            self._data, self._indices = (SequentialValues(array, location, reuse=reuse) for array in arrays)
         else:
-            self._dense = node
+            (self._dense,) = arrays
 
     def read(self, start: int, stop: int, dtype: Any = None) -> CsrBlock:
         """Rows `start` to `stop` - 1. dtype: of the values; None: as stored."""
@@ -211,6 +277,12 @@ class RowReader:
         if dtype is None or block.data.dtype == dtype:
             return block
         return CsrBlock(block.data.astype(dtype), block.indices, block.indptr, block.n_genes, block.start)
+
+    def close(self) -> None:
+        """Nothing that was read is needed any more: other readers may have its memory."""
+        if self._rows.info.layout == "csr":
+            self._data.close()
+            self._indices.close()
 
     def values(self, start: int, stop: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         """Stored values `start` to `stop` - 1 of a sparse matrix and their columns, as they lie on disk."""

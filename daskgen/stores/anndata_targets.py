@@ -17,6 +17,7 @@ import zarr
 from daskgen.errors import StoreError
 from daskgen.stores.anndata_rows import rows_between
 from daskgen.stores.location import Location
+from daskgen.stores.plain_arrays import PlainArray
 from daskgen.stores.target import check_alignment, write_unit
 
 __all__ = ["PENDING", "CsrTarget", "MatrixTarget", "is_pending", "rows_of_values"]
@@ -43,26 +44,39 @@ def _open(url: str, element: str) -> Any:
     return zarr.open_group(Location(url).zarr_store(read_only=False), mode="r+", use_consolidated=False)[element]
 
 
+def _check(
+    name: str, start: int, values: npt.NDArray[Any], shape: tuple[int, ...], unit: tuple[int, ...]
+) -> tuple[slice, ...]:
+    """The region that `values` are; StoreError where they are not whole chunks of the array."""
+    region = (slice(start, start + len(values)), *(slice(0, n) for n in shape[1:]))
+    if values.shape[1:] != shape[1:]:
+        raise StoreError(f"{name}: a block has the wrong shape.", found=values.shape, expected=shape)
+    check_alignment(name, region, unit, shape)
+    return region
+
+
 def _write(array: Any, name: str, start: int, values: npt.NDArray[Any]) -> None:
-    region = (slice(start, start + len(values)), *(slice(0, n) for n in array.shape[1:]))
-    if values.shape[1:] != array.shape[1:]:
-        raise StoreError(f"{name}: a block has the wrong shape.", found=values.shape, expected=array.shape)
-    check_alignment(name, region, write_unit(array), array.shape)
+    region = _check(name, start, values, array.shape, write_unit(array))
     array.with_config({"write_empty_chunks": True})[region] = values.astype(array.dtype, copy=False)
 
 
 @dataclass(frozen=True)
 class MatrixTarget:
-    """A dense matrix that tasks write by whole chunks of rows. Picklable."""
+    """A dense matrix that tasks write by whole chunks of rows. Picklable. plain: its place where Zarr is not needed."""
 
     url: str
     element: str
     shape: tuple[int, ...]
     chunk_rows: int
+    plain: PlainArray | None = None
 
     def write(self, start: int, block: npt.NDArray[Any]) -> None:
         """Rows from `start` on: whole chunks (multiples of `chunk_rows`, or up to the end). StoreError otherwise."""
-        _write(_open(self.url, self.element), self.element, start, block)
+        if self.plain is None:
+            _write(_open(self.url, self.element), self.element, start, block)
+            return
+        _check(self.element, start, block, self.shape, (self.chunk_rows, *self.shape[1:]))
+        self.plain.write(start, block)
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,12 +18,14 @@ from zarr.codecs import BloscCodec
 from daskgen.errors import UsageError
 from daskgen.stores.anndata_elements import encoding, is_group, read_frame, read_text
 from daskgen.stores.layout import column_layout, row_layout
+from daskgen.stores.plain_arrays import PlainArray, create_plain
 
 __all__ = [
     "copy_element",
     "copy_rows",
     "new_array",
     "new_csr",
+    "new_plain_array",
     "require_group",
     "write_column",
     "write_element",
@@ -75,9 +77,28 @@ def new_array(
         dtype=(str if old else "string") if text else np.dtype(dtype),
         compressors=compressor if shape and not text else ("auto" if shape else None),
         fill_value=fill,
-        attributes={} if kind is None else {"encoding-type": kind, "encoding-version": "0.2.0"},
+        attributes=_encoding(kind),
         config={"write_empty_chunks": True},
     )
+
+
+def new_plain_array(
+    parent: zarr.Group,
+    name: str,
+    shape: tuple[int, ...],
+    dtype: Any,
+    chunks: tuple[int, ...],
+    *,
+    kind: str = "array",
+    attributes: Mapping[str, Any] | None = None,
+) -> PlainArray | None:
+    """The same array made without Zarr, and quicker; None where only Zarr can. chunks: whole rows."""
+    about = {**_encoding(kind), **(attributes or {})}
+    return create_plain(parent, name, shape, dtype, tuple(max(1, c) for c in chunks), about, new_array)
+
+
+def _encoding(kind: str | None) -> dict[str, str]:
+    return {} if kind is None else {"encoding-type": kind, "encoding-version": "0.2.0"}
 
 
 def _fits(node: Any, shape: tuple[int, ...], dtype: Any, kind: str) -> bool:
@@ -99,6 +120,10 @@ def _write_array(parent: zarr.Group, name: str, values: Any, kind: str, dtype: A
             chunks = (row_layout(shape[0], row_bytes).chunks[0], *shape[1:])
         else:
             chunks = ()
+        plain = None if isinstance(dtype, str) else new_plain_array(parent, name, shape, dtype, chunks, kind=kind)
+        if plain is not None:
+            plain.write(0, values)
+            return
         new_array(parent, name, shape, dtype, chunks, kind=kind)
     array = parent[name]
     assert isinstance(array, zarr.Array)

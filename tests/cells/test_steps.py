@@ -10,9 +10,10 @@ import pytest
 import zarr
 
 import daskgen.cells as dc
-from daskgen.cells import leaves
+from daskgen.cells import columns_graph, graph, leaves
 from daskgen.cells.graph import SummaryPass
 from daskgen.errors import InputError, PlanError, UsageError
+from daskgen.stores.anndata_rows import RowReader
 from tests.cells.counts import columns_of, counts, gene_sets, make_store, names
 from tests.oracles import cells as oracle
 
@@ -328,6 +329,92 @@ def test_tasks_are_small_to_send(tmp_path):
     cells = dc.open(make_store(tmp_path / "c.zarr", counts()))
     job = SummaryPass(cells.store.rows(), np.ones(120, np.uint32), np.zeros(300, np.int32))
     assert len(pickle.dumps(job)) < 20_000
+
+
+@pytest.mark.parametrize("most", [0, 4_000, 10**9])  # all in the scratch folder, some in memory, all
+def test_where_the_variable_genes_are_kept_makes_no_difference(tmp_path, monkeypatch, small_blocks, most):
+    monkeypatch.setattr("daskgen.cells.columns_graph._IN_MEMORY", most)
+    check_all(run_all(make_store(tmp_path / "c.zarr", counts())), counts().astype(float))
+
+
+@pytest.mark.parametrize("kind", ["memory", "file"])
+def test_stores_at_a_url(tmp_path, kind):
+    fsspec = pytest.importorskip("fsspec")
+    local = make_store(tmp_path / "c.zarr", counts())
+    url = f"file://{local}"
+    if kind == "memory":
+        url = "memory://cells-at-a-url/c.zarr"
+        fsspec.filesystem("memory").put(local, "/cells-at-a-url/c.zarr", recursive=True)
+    try:
+        check_all(run_all(url), counts().astype(float))
+        cells = dc.pipeline(url, percent_top=TOPS, n_top_genes=40, n_comps=8, target_sum=1e3)
+        assert cells.state.steps["pca"].parameters["n_comps"] == 8
+        assert dc.open(url).materialize().store.layers == ("log1p",)
+        assert len(dc.open(url).to_anndata().obs) == 300
+        if kind == "memory":
+            with pytest.raises(UsageError, match="object store"):
+                cells.materialize(into="X")
+    finally:
+        if kind == "memory":
+            fsspec.filesystem("memory").rm("/cells-at-a-url", recursive=True)
+
+
+def test_cells_that_were_left_out_have_no_scores_of_gene_sets(tmp_path):
+    x = counts(seed=8)
+    x[40] = 0
+    cells = dc.open(make_store(tmp_path / "c.zarr", x))
+    keep = np.arange(300) % 4 != 1
+    dc.filter_cells(cells, keep=keep)
+    dc.ora(cells, gene_sets(120), n_up=15)
+    overlap, _, p = oracle.over_representation(x.astype(float), columns_of(gene_sets(120), 120), 15)
+    found = {name: cells.store.matrix("obsm", f"ora_{name}") for name in ("estimate", "pvals", "padj", "overlap")}
+    for name in ("estimate", "pvals", "padj"):
+        np.testing.assert_array_equal(np.isnan(found[name]).any(axis=1), ~keep)
+        np.testing.assert_array_equal(np.isnan(found[name]).all(axis=1), ~keep)
+    np.testing.assert_allclose(found["pvals"][keep], p[keep], rtol=1e-10)
+    np.testing.assert_allclose(found["padj"][keep], oracle.adjusted(p)[keep], rtol=1e-10)
+    np.testing.assert_array_equal(found["overlap"], np.where(keep[:, None], overlap, 0))
+    assert keep[40]
+    np.testing.assert_array_equal(found["estimate"][40], 0)  # an empty cell draws nothing: p = 1
+
+
+def test_what_a_task_holds_does_not_grow_with_the_cells(tmp_path, small_blocks, monkeypatch):
+    """Four times the cells: more tasks, but the rows of a read and the sums of a task have the size that they had."""
+    largest, tasks = [], []
+    for n_cells in (300, 1200):
+        cells = dc.open(make_store(tmp_path / f"{n_cells}.zarr", counts(n_cells), chunk=500))
+        seen = {"values": 0, "sums": 0, "gram": 0, "tasks": 0}
+
+        def watch(plain, seen=seen):
+            def leaf(number, job, *more):
+                found = plain(number, job, *more)
+                kind = "gram" if isinstance(found, tuple) else "sums"
+                seen[kind] = max(seen[kind], found[0].nbytes if kind == "gram" else found.genes.nbytes)
+                seen["tasks"] += 1
+                return found
+
+            return leaf
+
+        def read(self, start, stop, dtype=None, plain=RowReader.read, seen=seen):
+            block = plain(self, start, stop, dtype)
+            seen["values"] = max(seen["values"], len(block.data))
+            return block
+
+        with monkeypatch.context() as patch:
+            patch.setattr("daskgen.cells.graph._summarise_leaf", watch(graph._summarise_leaf))
+            patch.setattr("daskgen.cells.columns_graph._gram_leaf", watch(columns_graph._gram_leaf))
+            patch.setattr(RowReader, "read", read)
+            dc.calculate_qc_metrics(cells, percent_top=TOPS)
+            dc.normalize_total(cells, target_sum=1e3)
+            dc.log1p(cells)
+            dc.highly_variable_genes(cells, n_top_genes=40)
+            dc.pca(cells, 8)
+        tasks.append(seen.pop("tasks"))
+        largest.append(seen)
+    assert tasks[1] > tasks[0]
+    assert largest[0]["sums"] == largest[1]["sums"] > 0
+    assert largest[0]["gram"] == largest[1]["gram"] == 8 * 40 * 41 // 2
+    assert 0 < min(found["values"] for found in largest) <= max(found["values"] for found in largest) <= 700 + 120
 
 
 # -- bad input -------------------------------------------------------------------------------------------------------

@@ -7,8 +7,9 @@ import pytest
 import scipy.sparse
 import scipy.stats
 
-from daskgen.kernels.cells_columns import add_gram, add_transposed, find_columns, move_triangle, project
+from daskgen.kernels.cells_columns import add_transposed, find_columns, project
 from daskgen.kernels.cells_enrichment import set_overlaps, upper_tails
+from daskgen.kernels.cells_gram import GramSum, full_columns, packed_length, unpacked
 from daskgen.kernels.cells_rows import KEPT, summarise_rows
 from daskgen.kernels.cells_variance import add_clipped, add_residuals, residuals_of_zeros
 from tests.oracles import cells as oracle
@@ -85,12 +86,14 @@ def test_groups_masks_and_factors():
     roles = np.where(np.arange(x.shape[1]) % 4 == 1, 0, KEPT).astype(np.uint32)
     factors = np.linspace(0.5, 2, len(x))
     cells, genes, *_ = summarised(x, groups=groups, roles=roles, factors=factors)
-    kept = x * (roles > 0)
+    counted = roles > 0
+    kept = x * counted
     np.testing.assert_allclose(cells[:, 1], kept.sum(axis=1))
     for group in (0, 1):
         rows = groups == group
-        np.testing.assert_allclose(genes[group, :, 1], kept[rows].sum(axis=0))
-        np.testing.assert_allclose(genes[group, :, 3], (kept * factors[:, None])[rows].sum(axis=0), rtol=1e-13)
+        np.testing.assert_allclose(genes[group, counted, 1], kept[rows].sum(axis=0)[counted])
+        expected = (kept * factors[:, None])[rows].sum(axis=0)
+        np.testing.assert_allclose(genes[group, counted, 3], expected[counted], rtol=1e-13)
 
 
 def test_genes_above_a_share_of_a_cell_that_counts():
@@ -143,23 +146,39 @@ def test_tails_where_every_gene_is_in_the_set_or_drawn():
     np.testing.assert_allclose(found, 1)
 
 
-@pytest.mark.parametrize("density", [0.02, 0.6])  # the sparse loop and the dense product
-def test_gram_matrix_of_some_columns(density):
-    generator = np.random.default_rng(2)
-    x = generator.poisson(1.0, (70, 50)) * (generator.random((70, 50)) < density)
-    chosen = np.array([2, 3, 11, 30, 49])
-    place = np.full(50, -1, np.int32)
+def test_columns_that_are_taken_out():
+    x = matrix("small")
+    chosen = np.array([2, 3, 11, 30, 89])
+    place = np.full(90, -1, np.int32)
     place[chosen] = np.arange(5)
     indptr, indices, values = csr(x)
     found, columns, positions = find_columns(indptr, indices, place)
-    y = np.zeros((70, 5))
-    y[np.repeat(np.arange(70), np.diff(found)), columns] = values[positions]
+    y = np.zeros((60, 5))
+    y[np.repeat(np.arange(60), np.diff(found)), columns] = values[positions]
     np.testing.assert_array_equal(y, x[:, chosen])
-    small, gram = np.zeros((5, 5), np.float32), np.zeros((5, 5))
-    add_gram(found, columns, values[positions].astype(np.float32), small)
-    move_triangle(small, gram)
-    assert not np.triu(small).any()
-    np.testing.assert_allclose(np.triu(gram), np.triu(y.T @ y), rtol=1e-6)
+
+
+@pytest.mark.parametrize("full", [[], [0, 7, 39], list(range(40))])  # all by pairs, both, all by BLAS
+def test_gram_matrix(full):
+    generator = np.random.default_rng(2)
+    x = generator.normal(size=(2500, 40)) * (generator.random((2500, 40)) < np.linspace(0.02, 0.9, 40))
+    x[17] = 0
+    packed = np.zeros(packed_length(40))
+    gram = GramSum(40, packed, np.array(full, np.int64))
+    for start, stop in [(0, 1), (1, 1900), (1900, 2500)]:
+        indptr, indices, values = csr(x[start:stop])
+        gram.add(indptr, indices, values.astype(np.float32))
+    gram.finish()
+    out = unpacked(packed, 40)
+    np.testing.assert_allclose(np.triu(out), np.triu(x.T @ x), rtol=2e-6, atol=1e-6 * out.max())
+
+
+def test_which_columns_are_full():
+    even = np.full(320, 10, np.int64)
+    assert len(full_columns(even, 1000)) == 0  # 3 values a row: pairs are few
+    assert len(full_columns(even * 90, 1000)) == 320
+    skewed = np.where(np.arange(320) % 10 == 3, 900, 5).astype(np.int64)
+    np.testing.assert_array_equal(full_columns(skewed, 1000), np.flatnonzero(skewed == 900))
 
 
 def test_products_with_vectors():

@@ -22,6 +22,15 @@ def test_cupy_arrays_go_to_the_cuda_kernels():
     assert dispatch.genotype_products(stand_in()) is on_gpu
 
 
+@pytest.mark.parametrize("name", sorted(set(dispatch.__all__) - {"genotype_products"}))
+def test_kernels_of_cells_go_by_the_kind_of_array(name):
+    module = getattr(dispatch, name)(np.zeros(3))
+    assert module.__name__ == f"daskgen.kernels.{name}"
+    stand_in = type("ndarray", (), {"__module__": "cupy"})
+    with pytest.raises(TypeError, match=f"{name} has no kernels for CuPy arrays"):
+        getattr(dispatch, name)(stand_in())
+
+
 def test_other_arrays_are_refused_by_name():
     with pytest.raises(TypeError, match=r"not on builtins\.list"):
         dispatch.genotype_products([[1, 2]])

@@ -8,7 +8,6 @@ import pytest
 
 from daskgen.errors import InputError
 from daskgen.genotypes import operator
-from daskgen.genotypes.selection import Selection
 from daskgen.reml.effects import fixed_operator, group_effects
 from daskgen.reml.graph import relationship_matrices, standardised_squares
 from daskgen.reml.study import open_study
@@ -23,7 +22,7 @@ def people(tmp_path_factory):
 
 
 def opened(people, **tables):
-    study = open_study(people.path, people.phenotype(missing=6), None, Selection(), components=SETS, **tables)
+    study = open_study(people.path, people.phenotype(missing=6), None, components=SETS, **tables)
     (group,) = study.groups
     return study.relationships(group), group
 

@@ -23,8 +23,8 @@ from daskgen.errors import LockedStoreError, StoreError, UsageError  # noqa: E40
 from daskgen.opening import open_store  # noqa: E402
 from daskgen.stores import verify  # noqa: E402
 from daskgen.stores.anndata import AnnDataStore  # noqa: E402
-from daskgen.stores.anndata_sight import is_anndata  # noqa: E402
 from daskgen.stores.anndata_rows import CsrBlock, row_cuts, tidy  # noqa: E402
+from daskgen.stores.anndata_sight import is_anndata  # noqa: E402
 from daskgen.stores.anndata_targets import rows_of_values  # noqa: E402
 
 # What anndata asks of pandas 3 by the way.
