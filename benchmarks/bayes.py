@@ -185,7 +185,7 @@ def schedules(codes, y, passes):
         ),
     ):
         wall, cpu = time.perf_counter(), time.process_time()
-        posterior = bayes.fit(codes, y, pi=0.95, chains=2, keep_effects=True, seed=1, **own)
+        posterior = bayes.fit(codes, y, pi=0.95, chains=2, maf_min=0.0, keep_effects=True, seed=1, **own)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         ess = posterior.diagnostics()["ess_bulk"]
         values = value_draws(posterior, codes[few])
