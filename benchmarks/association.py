@@ -1,7 +1,7 @@
 """Linear association beside plink2 --glm on the same cohort, in the same run: CPU seconds of one thread each.
 
-    python benchmarks/association.py --out benchmarks/results/association.json
-    python benchmarks/association.py --smoke
+    python -m benchmarks.association --out benchmarks/results/association.json
+    python -m benchmarks.association --smoke
 
 Measured for each number of phenotypes and share of missing calls, the best of --repeat:
 
@@ -17,8 +17,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import resource
 import shutil
 import subprocess
@@ -33,6 +31,7 @@ from threadpoolctl import threadpool_limits
 
 import conversion
 import daskgen as dg
+from benchmarks.machine import processor
 from daskgen import reml
 
 COVARIATES = 3
@@ -152,12 +151,11 @@ def main():
             for phenotypes in (1, 10):
                 results.append(measure(folder, n, variants, missing, phenotypes, repeat))
                 print(json.dumps(results[-1]))
-    machine = {"machine": platform.processor() or platform.machine(), "cores": os.cpu_count()}
-    command = f"python benchmarks/association.py --repeat {given.repeat}" + " --smoke" * given.smoke
+    command = f"python -m benchmarks.association --repeat {given.repeat}" + " --smoke" * given.smoke
     report = {
         "command": command + (f" --out {given.out}" if given.out else ""),
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
-        **machine,
+        "machine": processor(),
         "plink2": plink2_version(),
         "results": results,
     }

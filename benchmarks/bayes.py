@@ -26,7 +26,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import resource
 import subprocess
 import sys
@@ -39,6 +38,7 @@ import numpy as np
 import pandas as pd
 
 import daskgen as dg
+from benchmarks.machine import processor
 from daskgen import bayes, limits
 from daskgen.bayes.blocks import automatic_size, make_blocks, make_markers
 from daskgen.bayes.diagnostics import ess_bulk
@@ -315,7 +315,7 @@ def main():
     result = {
         **kept,
         "command": "python -m benchmarks.bayes",
-        "machine": f"{platform.machine()}, {limits.cores()} cores",
+        "machine": processor(),
         "numba": numba.__version__,
     }
     if "sweeps" in arguments.parts:

@@ -1,9 +1,9 @@
 """Single-cell steps beside scanpy: CPU seconds, wall seconds and peak memory, each run in a process of its own.
 
-    python benchmarks/cells.py                                   3k, 25k, 50k, 100k and 200k cells x 35,000 genes
-    python benchmarks/cells.py --cells 25000 --tools daskgen,scanpy
-    python benchmarks/cells.py --out benchmarks/results/cells.json --figure docs/_static/cells-scaling.svg
-    python benchmarks/cells.py --smoke                           a minute, 2,000 cells x 3,000 genes
+    python -m benchmarks.cells                                   3k, 25k, 50k, 100k and 200k cells x 35,000 genes
+    python -m benchmarks.cells --cells 25000 --tools daskgen,scanpy
+    python -m benchmarks.cells --out benchmarks/results/cells.json --figure docs/_static/cells-scaling.svg
+    python -m benchmarks.cells --smoke                           a minute, 2,000 cells x 3,000 genes
 
 Counts are simulated once per size (`dg.simulate.cells`, 6.8 % of the values are counts) and kept in --folder. Steps:
 quality control with the shares of the 50 to 500 largest counts, normalisation to 10,000, logarithms, 2,000 genes
@@ -17,7 +17,6 @@ tools, so that sizes can be run one by one; --figure draws all of them.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import importlib.util
 import json
 import os
@@ -27,6 +26,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from benchmarks.machine import versions
 
 SIZES = [3_000, 25_000, 50_000, 100_000, 200_000]
 TOOLS = ["daskgen", "daskgen_steps", "scanpy", "scanpy_dask"]
@@ -272,17 +273,6 @@ def merged(results, path):
     return sorted([*kept, *results], key=lambda entry: (entry["cells"], TOOLS.index(entry["tool"])))
 
 
-def versions():
-    import importlib.metadata
-
-    names = ("daskgen", "numpy", "numba", "zarr", "scanpy", "anndata", "dask")
-    found = {}
-    for name in names:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(name)
-    return found
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cells", default=",".join(map(str, SIZES)))
@@ -306,11 +296,10 @@ def main():
     if options.out:
         results = merged(results, options.out)
         about = {
-            "command": "python benchmarks/cells.py --out benchmarks/results/cells.json",
+            "command": "python -m benchmarks.cells --out benchmarks/results/cells.json",
             "date": time.strftime("%Y-%m-%d"),
             "threads": options.threads,
-            "cores": os.cpu_count(),
-            "versions": versions(),
+            "versions": versions("numpy", "numba", "zarr", "scanpy", "anndata", "dask"),
             "results": results,
         }
         options.out.write_text(json.dumps(about, indent=1) + "\n")
@@ -338,7 +327,7 @@ def run_all(options, folder):
             if tool.startswith("scanpy") and importlib.util.find_spec("scanpy") is None:
                 print(f"{tool} is left out: scanpy is not installed", flush=True)
                 continue
-            command = [sys.executable, __file__, "--threads", threads, "--child", tool]
+            command = [sys.executable, "-m", "benchmarks.cells", "--threads", threads, "--child", tool]
             command += [str(fresh_copy(path, folder)), str(warm_path)]
             ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
             if ended.returncode and tool.startswith("daskgen"):

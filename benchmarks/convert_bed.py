@@ -16,10 +16,8 @@ in the same run is the figure to keep.
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -29,6 +27,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from benchmarks.machine import measure, versions
 
 _LONG = 20  # CPU seconds: a tool that takes longer is run once
 
@@ -83,26 +83,6 @@ def write_cohort(folder: Path, n_samples: int, n_variants: int, seed: int = 0) -
     shutil.copyfile(folder / "cohort.fam", folder / "cohort.tiny.fam")
 
 
-def measure(command: list[str], folder: Path) -> dict[str, Any]:
-    """CPU and wall seconds and largest resident memory (MB) of a command and its children."""
-    started = time.perf_counter()
-    with open(folder / "output.txt", "wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-        _, status, usage = os.wait4(process.pid, 0)
-    wall = time.perf_counter() - started
-    text = (folder / "output.txt").read_text(errors="replace")
-    if os.waitstatus_to_exitcode(status):
-        raise SystemExit(f"{' '.join(command[:3])} failed:\n{text[-2000:]}")
-    peak = usage.ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
-    return {
-        "cpu_s": round(usage.ru_utime + usage.ru_stime, 3),
-        "of_which_system_s": round(usage.ru_stime, 3),
-        "wall_s": round(wall, 3),
-        "peak_mb": round(peak),
-        "output": text,
-    }
-
-
 def compile_kernels(tiny: Path) -> None:
     """Convert a tiny file, so that no measured run compiles anything."""
     command = [sys.executable, "-c", "import sys; from conversion import genotypes; genotypes(*sys.argv[1:])"]
@@ -126,13 +106,8 @@ def contestants(bed: Path, folder: Path) -> dict[str, list[str]]:
     return commands
 
 
-def versions() -> dict[str, str]:
-    found = {"python": platform.python_version(), "machine": platform.machine(), "cores": str(os.cpu_count())}
-    for package in ("daskgen", "numpy", "numba", "zarr", "dask", "bio2zarr"):
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
+def versions_here() -> dict[str, str]:
+    found = versions("numpy", "numba", "zarr", "dask", "bio2zarr")
     if plink2 := shutil.which("plink2"):
         found["plink2"] = subprocess.check_output([plink2, "--version"], text=True).strip()
     return found
@@ -155,12 +130,12 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     if options.smoke:
         options.n_samples, options.n_variants, options.repeats = 1_001, 2_000, 1
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
-        folder = Path(name)
+        folder = Path(name).resolve()
         bed = folder / "cohort.bed"
         # Made, and read into the page cache, by other processes: a child's largest memory includes what its parent
         # had when it was started.
         size = ["--n-samples", str(options.n_samples), "--n-variants", str(options.n_variants)]
-        subprocess.run([sys.executable, __file__, "--make-only", name, *size], check=True)
+        subprocess.run([sys.executable, "-m", "benchmarks.convert_bed", "--make-only", name, *size], check=True)
         gigabytes = bed.stat().st_size / 1e9
         compile_kernels(folder / "cohort.tiny.bed")
         results: dict[str, Any] = {}
@@ -196,7 +171,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         "bed_gb": round(gigabytes, 3),
         "results": results,
         "left_out": sorted({"plink2 --make-pgen", "plink2zarr"} - set(results)),
-        "versions": versions(),
+        "versions": versions_here(),
     }
     if options.out:
         Path(options.out).write_text(json.dumps(report, indent=2) + "\n")

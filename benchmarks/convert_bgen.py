@@ -29,7 +29,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.convert_bed import measure, versions
+from benchmarks.convert_bed import versions_here
+from benchmarks.machine import measure
 from tests.oracles.bgen import BgenVariant, block_2, write_bgen
 
 _CONVERT = """
@@ -123,7 +124,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     gigabytes = 2 * options.n_samples * options.n_variants / 1e9
     results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
-        folder = Path(name)
+        folder = Path(name).resolve()
         for kind in options.kinds:
             path = folder / "cohort.bgen"
             # Made by another process: a child's largest memory includes what its parent had when it was started.
@@ -162,7 +163,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         "dosage_gb": gigabytes,
         "results": results,
         "left_out": sorted(tools - set().union(*results.values())),
-        "versions": versions(),
+        "versions": versions_here(),
     }
     if options.out:
         Path(options.out).write_text(json.dumps(report, indent=2) + "\n")

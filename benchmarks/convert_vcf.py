@@ -32,7 +32,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.convert_bed import compile_kernels, measure, versions
+from benchmarks.convert_bed import compile_kernels, versions_here
+from benchmarks.machine import measure
 from benchmarks.tabix_index import write_index
 from tests.vcf_files import bgzip
 
@@ -159,7 +160,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     if options.smoke:
         options.n_samples, options.n_variants, options.repeats = 101, 1_000, 1
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
-        folder = Path(name)
+        folder = Path(name).resolve()
         # Made by another process: a child's largest memory includes what its parent had when it was started.
         size = ["--n-samples", str(options.n_samples), "--n-variants", str(options.n_variants)]
         size += ["--dosages"] * options.dosages
@@ -198,7 +199,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
             "file_gb": round((folder / "cohort.vcf.gz").stat().st_size / 1e9, 3),
             "results": results,
             "left_out": absent,
-            "versions": versions(),
+            "versions": versions_here(),
         }
     if options.out:
         Path(options.out).write_text(json.dumps(report, indent=2) + "\n")

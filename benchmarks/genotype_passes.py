@@ -1,7 +1,7 @@
 """K V through the passes against the plain loop over the same chunks, and principal components, on one machine.
 
-    python benchmarks/genotype_passes.py --out benchmarks/results/genotype_passes.json
-    python benchmarks/genotype_passes.py --smoke
+    python -m benchmarks.genotype_passes --out benchmarks/results/genotype_passes.json
+    python -m benchmarks.genotype_passes --smoke
 
 Measured, each the best of --repeat, in seconds of wall time:
 
@@ -31,6 +31,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import daskgen as dg
+from benchmarks.machine import processor
 from daskgen import limits
 from daskgen.genotypes.operator import GenotypeOperator
 from daskgen.genotypes.reader import StoreReader
@@ -132,8 +133,8 @@ def main():
             assert on_workers.counted > 0
             seconds["processes"] = best(lambda: on_workers.kv(vectors), arguments.repeat)
     result = {
-        "command": "python benchmarks/genotype_passes.py",
-        "machine": f"{platform.processor() or platform.machine()}, {threads} cores",
+        "command": "python -m benchmarks.genotype_passes",
+        "machine": processor(),
         "python": platform.python_version(),
         "numpy": np.__version__,
         "shape": [arguments.samples, arguments.variants, arguments.vectors],

@@ -1,7 +1,7 @@
 """K V on packed genotypes against its floor: the two matrix products alone, on genotypes that are decoded already.
 
-    python benchmarks/genotype_products.py --out benchmarks/results/genotype_products.json
-    python benchmarks/genotype_products.py --smoke
+    python -m benchmarks.genotype_products --out benchmarks/results/genotype_products.json
+    python -m benchmarks.genotype_products --smoke
 
 floor    Z'V and Z S in float32 by NumPy for every block of variants; the decoded blocks (variants x samples) come from
          a rotating set that is several times the last-level cache, as decoded genotypes in memory would
@@ -29,6 +29,7 @@ import numpy as np
 import scipy
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from benchmarks.machine import processor
 from daskgen.kernels import genotype_products as products
 from daskgen.kernels.genotype_codes import packed_width
 
@@ -126,10 +127,10 @@ def main() -> None:
         )
     genotypes = given.samples * given.variants
     result: dict[str, Any] = {
-        "command": "python benchmarks/genotype_products.py "
+        "command": "python -m benchmarks.genotype_products "
         + f"--n {given.samples} --m {given.variants} --r {given.vectors} --threads {given.threads}",
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "machine": f"{platform.processor() or platform.machine()}, {given.threads} threads",
+        "machine": f"{processor()}, {given.threads} threads",
         "versions": {
             "python": platform.python_version(),
             "numpy": np.__version__,

@@ -1,7 +1,7 @@
 """Multivariate LD-score regression: arrays in memory, 1.1 million variants, 200 blocks, for 3, 10 and 30 traits.
 
-    python benchmarks/ldsc.py --out benchmarks/results/ldsc.json
-    python benchmarks/ldsc.py --smoke
+    python -m benchmarks.ldsc --out benchmarks/results/ldsc.json
+    python -m benchmarks.ldsc --smoke
 
 Measured on one thread, each the best of --repeat, in seconds of CPU time (the machine may be shared):
 
@@ -29,7 +29,7 @@ import xarray as xr
 from threadpoolctl import threadpool_limits
 
 import daskgen as dg
-from daskgen import limits
+from benchmarks.machine import processor
 from daskgen.kernels.ldsc import Pairs, padded_length
 from daskgen.ldsc.correlation import genetic_correlation, standardised
 from daskgen.ldsc.covariance import GeneticCovariance
@@ -151,8 +151,8 @@ def main():
         "benchmark": "ldsc",
         "date": datetime.now(UTC).date().isoformat(),
         "load_average": os.getloadavg(),
-        "command": "python benchmarks/ldsc.py",
-        "machine": f"{platform.processor() or platform.machine()}, {limits.cores()} cores, one used",
+        "command": "python -m benchmarks.ldsc",
+        "machine": f"{processor()}, one used",
         "python": platform.python_version(),
         "numpy": np.__version__,
         "variants": arguments.variants,

@@ -15,10 +15,7 @@ from __future__ import annotations
 
 import argparse
 import gzip
-import importlib.metadata
 import json
-import os
-import platform
 import re
 import subprocess
 import sys
@@ -29,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.munge import measure
+from benchmarks.machine import measure, versions
 
 RG, INTERCEPT = 0.5, 1.05
 N = 100_000
@@ -155,10 +152,8 @@ def totals(steps: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def versions(peers: dict[str, str]) -> dict[str, str]:
-    found = {"python": platform.python_version(), "machine": platform.machine(), "cores": str(os.cpu_count())}
-    for package in ("daskgen", "numpy", "polars", "numba"):
-        found[package] = importlib.metadata.version(package)
+def versions_here(peers: dict[str, str]) -> dict[str, str]:
+    found = versions("numpy", "polars", "numba")
     for tool, python in peers.items():
         ask = f"import importlib.metadata as m; print(m.version({tool!r}))"
         found[tool] = subprocess.check_output([python, "-c", ask], text=True).strip()
@@ -215,7 +210,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         "truth_h2": np.diag(truth(options.traits)).round(4).tolist(),
         "results": results,
         "left_out": [tool for tool in ("ldsc", "genomicsem") if tool not in peers],
-        "versions": versions(peers),
+        "versions": versions_here(peers),
     }
     if options.out:
         Path(options.out).write_text(json.dumps(report, indent=2) + "\n")

@@ -15,10 +15,7 @@ from __future__ import annotations
 
 import argparse
 import gzip
-import importlib.metadata
 import json
-import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -28,6 +25,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from benchmarks.machine import measure, versions
 
 _MUNGE = """
 import sys, time
@@ -97,27 +96,6 @@ def _upper_tail(z: np.ndarray) -> np.ndarray:
     return ndtr(-z)
 
 
-def measure(command: list[str], folder: Path) -> dict[str, Any]:
-    """CPU and wall seconds and largest resident memory (MB) of a command and its children."""
-    # As an installed package, daskgen keeps the byte code of its modules.
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    started = time.perf_counter()
-    with open(folder / "output.txt", "wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=folder, env=environment)
-        _, status, usage = os.wait4(process.pid, 0)
-    wall = time.perf_counter() - started
-    text = (folder / "output.txt").read_text(errors="replace")
-    if os.waitstatus_to_exitcode(status):
-        raise SystemExit(f"{' '.join(command[:3])} failed:\n{text[-2000:]}")
-    peak = usage.ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
-    return {
-        "cpu_s": round(usage.ru_utime + usage.ru_stime, 2),
-        "wall_s": round(wall, 2),
-        "peak_mb": round(peak),
-        "output": text,
-    }
-
-
 def contestants(folder: Path, ldsc: str | None) -> dict[str, list[str]]:
     """Command of every tool that is here."""
     gwas, small, full, store = (str(folder / name) for name in ("gwas.tsv.gz", "small.tsv.gz", "full.tsv.gz", "s.zarr"))
@@ -138,13 +116,8 @@ def contestants(folder: Path, ldsc: str | None) -> dict[str, list[str]]:
     return commands
 
 
-def versions(ldsc: str | None) -> dict[str, str]:
-    found = {"python": platform.python_version(), "machine": platform.machine(), "cores": str(os.cpu_count())}
-    for package in ("daskgen", "numpy", "polars", "zarr", "isal", "pandas"):
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
+def versions_here(ldsc: str | None) -> dict[str, str]:
+    found = versions("numpy", "polars", "zarr", "isal", "pandas")
     if ldsc:
         ask = "import importlib.metadata as m; print(m.version('ldsc'), 'with pandas', m.version('pandas'))"
         found["ldsc"] = subprocess.check_output([ldsc, "-c", ask], text=True).strip()
@@ -172,7 +145,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         folder = Path(name)
         # Made by another process: a child's largest memory includes what its parent had when it was started.
         size = ["--n-lines", str(options.n_lines), "--n-reference", str(options.n_reference)]
-        subprocess.run([sys.executable, __file__, "--make-only", name, *size], check=True)
+        subprocess.run([sys.executable, "-m", "benchmarks.munge", "--make-only", name, *size], check=True)
         if options.ldsc:
             for file in ("gwas.tsv", "small.tsv"):
                 subprocess.run(f"gzip -dc {folder / file}.gz > {folder / file}", shell=True, check=True)
@@ -201,7 +174,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         "packed_mb": round(packed, 1),
         "results": results,
         "left_out": [] if options.ldsc else ["ldsc munge_sumstats.py"],
-        "versions": versions(options.ldsc),
+        "versions": versions_here(options.ldsc),
     }
     if options.out:
         Path(options.out).write_text(json.dumps(report, indent=2) + "\n")

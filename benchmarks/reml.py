@@ -29,10 +29,8 @@ growth      5,000 to 80,000 samples x 20,000 variants, one component
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
 import os
-import platform
 import resource
 import subprocess
 import sys
@@ -44,6 +42,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from benchmarks.machine import versions
 
 H2, COVARIATES = 0.5, 3
 
@@ -300,11 +300,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     report = {
         "command": said(given),
         "date": time.strftime("%Y-%m-%d"),
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
-        "versions": {
-            package: importlib.metadata.version(package) for package in ("daskgen", "numpy", "numba", "scipy")
-        },
+        "versions": versions("numpy", "numba", "scipy"),
         "results": results,
     }
     if given.out:

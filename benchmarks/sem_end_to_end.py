@@ -15,10 +15,8 @@ left out and named.
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -29,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.munge import measure
+from benchmarks.machine import measure, versions
 
 TRAITS = ("T1", "T2", "T3")
 MODEL = "F1 =~ NA*T1 + T2 + T3\nF1 ~~ 1*F1\nF1 ~ SNP"
@@ -273,7 +271,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         "model": MODEL,
         "sizes": sizes,
         "left_out": [] if options.wheel else ["genomicsem wheel"],
-        "versions": versions(options.wheel),
+        "versions": versions_here(options.wheel),
     }
     if options.out:
         Path(options.out).write_text(json.dumps(report, indent=2) + "\n")
@@ -290,13 +288,8 @@ def write_covstruct(path: Path) -> None:
     to_store(made, path, force=path.exists())
 
 
-def versions(wheel: str | None) -> dict[str, str]:
-    found = {"python": platform.python_version(), "machine": platform.machine(), "cores": str(os.cpu_count())}
-    for package in ("daskgen", "numpy", "numba", "zarr", "dask", "xarray"):
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
+def versions_here(wheel: str | None) -> dict[str, str]:
+    found = versions("numpy", "numba", "zarr", "dask", "xarray")
     if wheel:
         ask = "import importlib.metadata as m; print(m.version('genomicsem'))"
         found["genomicsem"] = subprocess.check_output([wheel, "-c", ask], text=True).strip()

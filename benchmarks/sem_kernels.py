@@ -1,7 +1,7 @@
 """One structural equation model per SNP, on one core: SNPs per second with fixed and with free measurement.
 
-    python benchmarks/sem_kernels.py --out benchmarks/results/sem_kernels.json
-    python benchmarks/sem_kernels.py --smoke
+    python -m benchmarks.sem_kernels --out benchmarks/results/sem_kernels.json
+    python -m benchmarks.sem_kernels --smoke
 
 Models have factors of three or four traits each, correlated, and the SNP acts on every factor: `user_gwas` with
 q_snp=True. Data are in memory; what is measured is what a task does with its blocks. Seconds of CPU time of one thread,
@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from daskgen import limits
+from benchmarks.machine import processor
 from daskgen.linalg.vech import vech_length
 from daskgen.sem.gwas_model import gwas_model
 from daskgen.sem.gwas_table import gwas_table
@@ -148,8 +148,8 @@ def main():
         "benchmark": "sem_kernels",
         "date": datetime.now(UTC).date().isoformat(),
         "load_average": os.getloadavg(),
-        "command": "python benchmarks/sem_kernels.py",
-        "machine": f"{platform.processor() or platform.machine()}, {limits.cores()} cores, one used",
+        "command": "python -m benchmarks.sem_kernels",
+        "machine": f"{processor()}, one used",
         "python": platform.python_version(),
         "numpy": np.__version__,
         "traits,factors": measured,

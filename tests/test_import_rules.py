@@ -20,7 +20,7 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 LAYERS = [
     {"errors"},
     {"config"},
-    {"interrupts", "limits"},
+    {"buffers", "interrupts", "limits"},
     {"inputs"},
     {"kernels"},
     {"linalg"},

@@ -14,19 +14,19 @@ from pathlib import Path
 
 import numpy as np
 
+from daskgen.buffers import zeros
 from daskgen.cells.leaves import ROWS, blocks, leaf_rows
 from daskgen.cells.transform import Transform
 from daskgen.kernels.cells_gram import packed_length, unpacked
 from daskgen.kernels.dispatch import cells_columns, cells_gram
 from daskgen.passes import PassRunner
-from daskgen.passes.buffers import zeros
 from daskgen.stores.anndata_rows import CellRows
 from daskgen.stores.anndata_targets import MatrixTarget
 
-__all__ = ["ColumnPasses"]
+__all__ = ["IN_MEMORY", "ColumnPasses"]
 
-
-_IN_MEMORY = 48_000_000  # bytes of values that are kept in memory, in all
+IN_MEMORY = 48_000_000
+"""Bytes of values that are kept in memory, in all."""
 
 _Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]  # indptr, columns and values of the rows of a leaf
 
@@ -151,7 +151,7 @@ def _kept_parts(job: _Job, leaf: int) -> Iterator[_Part]:
     arrays = (np.concatenate(indptr), _joined(columns, np.int32), _joined(values, np.float32))
     if job.held is not None:
         used = sum(array.nbytes for kept in list(job.held.values()) for array in kept)
-        if used + sum(array.nbytes for array in arrays) <= _IN_MEMORY:
+        if used + sum(array.nbytes for array in arrays) <= IN_MEMORY:
             job.held[leaf] = arrays
             return
     if not os.path.isdir(job.scratch):

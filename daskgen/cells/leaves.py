@@ -13,12 +13,14 @@ import numpy as np
 
 from daskgen.stores.anndata_rows import CellRows, CsrBlock
 
-__all__ = ["ROWS", "Tile", "blocks", "leaf_rows", "tiles"]
+__all__ = ["BLOCK_VALUES", "ROWS", "Tile", "blocks", "leaf_rows", "tiles"]
 
 ROWS = 4096
 """Cells of a chunk of results per cell."""
 
-_BLOCK_VALUES = 1 << 21  # stored values that are read together
+BLOCK_VALUES = 1 << 21
+"""Stored values that are read together."""
+
 _TILE_VALUES = 1 << 16  # values that a kernel gets together, 0.5 MB as float64: they stay in the cache
 _LEAF_VALUES = 1 << 26
 _LEAST_LEAVES = 8  # so that a few threads are evenly busy with small data too
@@ -47,10 +49,10 @@ def blocks(rows: CellRows, start: int, stop: int, most: int | None = None) -> It
         while start < stop:
             end = min(stop, start + (most or stop - start))
             if rows.indptr is not None:
-                goal = int(rows.indptr[start]) + _BLOCK_VALUES
+                goal = int(rows.indptr[start]) + BLOCK_VALUES
                 end = min(end, max(start + 1, int(np.searchsorted(rows.indptr, goal, side="right")) - 1))
             else:
-                end = min(end, start + max(1, _BLOCK_VALUES // max(1, rows.n_genes)))
+                end = min(end, start + max(1, BLOCK_VALUES // max(1, rows.n_genes)))
             yield reader.read(start, end)
             start = end
     finally:

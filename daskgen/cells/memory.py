@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from daskgen import limits
+from daskgen.cells.leaves import BLOCK_VALUES
 from daskgen.cells.opened import Cells
 from daskgen.passes import MemoryItem, PassRunner, Plan
 
 __all__ = ["check_plan"]
 
 _LIBRARIES = 330_000_000  # resident memory of a process that has imported what a pass needs
-_BLOCK_VALUES = 1 << 21
 
 
 def check_plan(
@@ -31,7 +31,7 @@ def check_plan(
     threads = max(1, executor.n_threads // processes)
     info = cells.store.x_info
     n_values = cells.store.rows().n_values
-    block = min(n_values, _BLOCK_VALUES) * (2 * info.dtype.itemsize + 12)
+    block = min(n_values, BLOCK_VALUES) * (2 * info.dtype.itemsize + 12)
     per_cell = 8 * cells.n_obs * 8
     plan = Plan(
         f"{cells.n_obs:,} cells x {cells.n_vars:,} genes",

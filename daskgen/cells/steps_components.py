@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from daskgen import config
-from daskgen.cells.columns_graph import ColumnPasses
+from daskgen.cells.columns_graph import IN_MEMORY, ColumnPasses
 from daskgen.cells.components import Components, components_by_products, components_of_gram
 from daskgen.cells.first_pass import first_pass
 from daskgen.cells.memory import check_plan
@@ -113,7 +113,8 @@ def pca(
         if exact
         else {f"products of {len(chosen):,} genes": 40 * len(chosen) * width}
     )
-    check_plan(opened, runner, per_thread, memory_limit, once={} if exact else {"basis": 16 * 10 * width * len(chosen)})
+    once = {"values of the chosen genes": IN_MEMORY} | ({} if exact else {"basis": 16 * 10 * width * len(chosen)})
+    check_plan(opened, runner, per_thread, memory_limit, once=once)
     keys = ("X_pca", "PCs", "pca") if key_added is None else (key_added,) * 3
     with tempfile.TemporaryDirectory(prefix="daskgen-cells-", dir=config.get("scratch")) as scratch:
         in_process = runner.executor().in_process

@@ -8,6 +8,7 @@ from numba import types
 
 from daskgen.kernels.compile import input_array, kernel, output_array
 from daskgen.kernels.genotype_layout import as_input
+from daskgen.kernels.words import load_uint32
 
 __all__ = ["unpack_texts"]
 
@@ -30,14 +31,13 @@ def unpack_texts(chunk: npt.NDArray[np.uint8], n: int) -> npt.NDArray[np.uint8]:
 
 @kernel(types.int64(input_array(_BYTES, 1), types.int64, output_array(_BYTES, 1)))
 def _unpack(chunk, n, content):
-    if chunk.size < 4 or np.int64(chunk[0]) | chunk[1] << 8 | chunk[2] << 16 | np.int64(chunk[3]) << 24 < n:
+    if chunk.size < 4 or np.int64(load_uint32(chunk, 0)) < n:
         return -1
     place, size = 4, 0
     for _ in range(n):
         if place + 4 > chunk.size:
             return -1
-        length = np.int64(chunk[place]) | chunk[place + 1] << 8 | chunk[place + 2] << 16
-        length |= np.int64(chunk[place + 3]) << 24
+        length = np.int64(load_uint32(chunk, place))
         place += 4
         if place + length > chunk.size:
             return -1

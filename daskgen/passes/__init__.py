@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from daskgen.passes.buffers import give_back, zeros
+from daskgen.buffers import give_back, zeros
 from daskgen.passes.cache import ChunkCache, cache_budget, worker_cache
 from daskgen.passes.checkpoint import Checkpoint
 from daskgen.passes.plan import MemoryItem, Plan

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from daskgen import config
-from daskgen.passes.buffers import give_back
+from daskgen.buffers import give_back
 
 __all__ = ["TreeSum", "leaf_bounds", "n_leaves"]
 

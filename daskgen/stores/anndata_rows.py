@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import os
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import zarr
 
+from daskgen.buffers import at_least, give_back
 from daskgen.errors import StoreError
 from daskgen.kernels.csr_rows import OUT_OF_RANGE, UNSORTED, column_order
 from daskgen.stores.decoding import chunk_decoder
@@ -172,7 +172,7 @@ class SequentialValues:
             self._lent += before
             return out
         self._held = self._held[:0]
-        _give_back(before)
+        give_back(before)
         if self._decode is None:
             end = min(-(-stop // self._chunk) * self._chunk, self._n)
             fresh = np.asarray(self._array[first:end])
@@ -194,38 +194,15 @@ class SequentialValues:
     def _empty(self, n: int) -> npt.NDArray[Any]:
         if not self._reuse:
             return np.empty(n, self._array.dtype)
-        array = _spare_array(n, self._array.dtype)
+        array = at_least(n, self._array.dtype)
         self._lent.append(array)
         return array[:n]
 
     def close(self) -> None:
         """Give the memory of what was read to other readers."""
-        _give_back(self._lent)
+        give_back(self._lent)
         self._lent = []
         self._held = self._held[:0]
-
-
-# Memory of readers that ended: fresh memory costs a page fault per 4 kB, on a run of small tasks a tenth of all time.
-_spare: dict[np.dtype[Any], list[npt.NDArray[Any]]] = {}
-_spare_lock = threading.Lock()
-_MOST_SPARE = 8  # arrays of a type
-
-
-def _spare_array(n: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    with _spare_lock:
-        kept = _spare.get(dtype, [])
-        for place, array in enumerate(kept):
-            if n <= len(array) <= 4 * n:
-                return kept.pop(place)
-    return np.empty(n, dtype)
-
-
-def _give_back(arrays: list[npt.NDArray[Any]]) -> None:
-    with _spare_lock:
-        for array in arrays:
-            kept = _spare.setdefault(array.dtype, [])
-            if len(kept) < _MOST_SPARE:
-                kept.append(array)
 
 
 def _changed(location: Location, element: str, parts: tuple[str, ...]) -> Iterator[object]:

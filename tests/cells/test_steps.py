@@ -25,7 +25,7 @@ TOPS = (5, 20, 60)
 def small_blocks(monkeypatch):
     """Several leaves, blocks and tiles with a few hundred cells."""
     monkeypatch.setattr(leaves, "ROWS", 64)
-    monkeypatch.setattr(leaves, "_BLOCK_VALUES", 700)
+    monkeypatch.setattr(leaves, "BLOCK_VALUES", 700)
     monkeypatch.setattr(leaves, "_TILE_VALUES", 150)
     monkeypatch.setattr("daskgen.cells.columns_graph.ROWS", 64)
     monkeypatch.setattr("daskgen.stores.anndata.AnnDataStore.matrix_target", _with_rows(64), raising=True)
@@ -333,7 +333,7 @@ def test_tasks_are_small_to_send(tmp_path):
 
 @pytest.mark.parametrize("most", [0, 4_000, 10**9])  # all in the scratch folder, some in memory, all
 def test_where_the_variable_genes_are_kept_makes_no_difference(tmp_path, monkeypatch, small_blocks, most):
-    monkeypatch.setattr("daskgen.cells.columns_graph._IN_MEMORY", most)
+    monkeypatch.setattr("daskgen.cells.columns_graph.IN_MEMORY", most)
     check_all(run_all(make_store(tmp_path / "c.zarr", counts())), counts().astype(float))
 
 

@@ -1,4 +1,4 @@
-"""Accumulators that are used again, leaf after leaf and pass after pass.
+"""Memory that is used again: accumulators leaf after leaf and pass after pass, what readers have read.
 
 A fresh array of some megabytes is mapped anew each time and costs a page fault per 4 kB, which at 10 MB a leaf was a
 tenth of a product pass. The sum of a pass gives back what it has added, so a worker needs a few arrays in all.
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["give_back", "zeros"]
+__all__ = ["at_least", "give_back", "zeros"]
 
 _KEPT_BYTES = 512_000_000  # more than this is left to the system
 _free: dict[tuple[tuple[int, ...], str], list[np.ndarray]] = {}
@@ -29,6 +29,16 @@ def zeros(shape: tuple[int, ...], dtype: Any = np.float64) -> np.ndarray:
     return array
 
 
+def at_least(n: int, dtype: Any) -> np.ndarray:
+    """An array (n,) or up to four times as long, with any content; out of those given back where one fits."""
+    kind = np.dtype(dtype).str
+    with _lock:
+        for (shape, of), kept in _free.items():
+            if of == kind and kept and len(shape) == 1 and n <= shape[0] <= 4 * n:
+                return kept.pop()
+    return np.empty(n, dtype)
+
+
 def give_back(value: Any) -> None:
     """Take over arrays that nobody reads any more: an array, or a tuple, list or dict of them."""
     if isinstance(value, dict):
@@ -42,9 +52,3 @@ def give_back(value: Any) -> None:
     with _lock:
         if sum(a.nbytes for kept in _free.values() for a in kept) + value.nbytes <= _KEPT_BYTES:
             _free.setdefault((value.shape, value.dtype.str), []).append(value)
-
-
-def release() -> None:
-    """Give everything back to the system (after the last pass of a fit)."""
-    with _lock:
-        _free.clear()
