@@ -11,6 +11,7 @@ from daskgen.cli.options import Settings, example, pick_given, settings_options
 from daskgen.cli.pca import check_store_path
 from daskgen.cli.run import Run
 from daskgen.cli.summary_options import names_of, per_trait
+from daskgen.cli.table import p_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -139,7 +140,7 @@ def correlation_lines(result: xr.Dataset) -> list[str]:
                     names[i],
                     _with_error(at["rg"], at["rg_se"]) if defined else "NA (h2 not positive)",
                     f"{at['rg'] / at['rg_se']:.3g}" if defined else "NA",
-                    f"{at['p']:.3g}" if defined else "NA",
+                    p_text(at["p"]),
                     _with_error(at["S"], at["S_se"]),
                     _with_error(at["I"], at["I_se"]),
                     f"{int(at['n_variants']):,}",

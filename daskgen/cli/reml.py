@@ -16,6 +16,7 @@ from daskgen.cli.reml_options import (
     table_options,
 )
 from daskgen.cli.run import Run
+from daskgen.cli.table import p_text
 from daskgen.errors import NotConvergedError
 
 __all__ = ["command"]
@@ -64,7 +65,7 @@ def command(
             before = f"{name}: " if len(result.phenotypes) > 1 else ""
             run.say(
                 f"{before}logL {one.log_likelihood:.3f}   LRT {lrt['statistic']:,.2f} on {int(lrt['components'])}, "
-                f"p {lrt['p']:.3g}   {one.reason}"
+                f"p {p_text(lrt['p'])}   {one.reason}"
             )
         result.to_store(store, effects=not no_effects, force=settings.force)
         run.say("   ".join([store, *write_hsq(result, settings.out)]))

@@ -10,7 +10,7 @@ from daskgen.cli.options import Settings, example, pick_given, selection_options
 from daskgen.cli.pca import check_store_path
 from daskgen.cli.reml_options import for_summary, genotype_sources, model_options, table_options, text_table
 from daskgen.cli.run import Run
-from daskgen.cli.table import check_table_path, write_table
+from daskgen.cli.table import check_table_path, p_text, write_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,6 +78,6 @@ def correlation_lines(table: pd.DataFrame) -> list[str]:
             f"{row[name]:.4f}" if row[name] == row[name] else "NA"
             for name in ("rg", "se", "h2_1", "h2_1_se", "h2_2", "h2_2_se")
         ]
-        p = f"{row['p']:.3g}" if row["p"] == row["p"] else "NA"
+        p = p_text(row["p"])
         rows.append((*(str(row[name]) for name in names), *figures[:2], p, *figures[2:], f"{row['n_both']:,}"))
     return text_table(rows)

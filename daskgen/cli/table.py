@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-__all__ = ["check_table_path", "component_table", "sample_table", "variant_table", "write_table"]
+__all__ = ["check_table_path", "component_table", "p_text", "sample_table", "variant_table", "write_table"]
 
 
 def check_table_path(path: str, *, force: bool) -> None:
@@ -21,6 +21,13 @@ def check_table_path(path: str, *, force: bool) -> None:
         raise UsageError(f"{path}: its folder does not exist.", found=folder, do=f"mkdir -p {folder}")
     if os.path.lexists(path) and not force:
         raise StoreError(f"{path} exists.", do="choose another path, or --force to replace it")
+
+
+def p_text(p: float) -> str:
+    """A p value in three digits; one that float64 cannot hold is not 0."""
+    if p != p:
+        return "NA"
+    return f"{p:.3g}" if p > 0 else "<1e-300"
 
 
 def write_table(table: pd.DataFrame, path: str) -> None:

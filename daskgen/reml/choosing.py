@@ -15,11 +15,12 @@ __all__ = ["Predicted", "chosen_method", "most_columns", "predict_costs"]
 
 log = logging.getLogger("daskgen.reml")
 
-# Seconds on one core; those of docs/performance.md, 5,000 x 50,000 on two threads, are met to 5 %.
+# Seconds on one core, from benchmarks/results/reml_crossing.json, reml_one.json and reml_large.json (two threads).
 _MATRIX = 1.0e-11  # float64 relationship matrix, per sample x sample x variant
-_EIGEN = 3.8e-10  # eigenvectors, per sample^3
-_INVERSE = 8e-11  # one average-information step with dense matrices, per sample^3
-_DECODE, _COLUMN = 2.0e-10, 4.5e-11  # streamed product, per genotype; per genotype and vector
+_EIGEN = 3.5e-10  # eigenvectors, per sample^3
+_INVERSE = 3e-11  # one average-information step with dense matrices, per sample^3
+_DECODE, _COLUMN = 3.0e-10, 6.3e-11  # streamed product, per genotype; per genotype and vector
+_START, _PASS = 0.5, 0.02  # either way; a pass without its products
 
 ONE_PASSES, SEVERAL_PASSES = 16, 55
 """Passes of a fit with one component and with several, of unrelated samples; families and structure take up to three
@@ -45,13 +46,17 @@ class Predicted:
 
 
 def predict_costs(n: int, m: int, components: int, phenotypes: int, probes: int, threads: int) -> Predicted:
-    """For n samples, m variants, so many components, phenotypes of the same samples, probes and threads."""
+    """For n samples, m variants, so many components, phenotypes of the same samples, probes and threads.
+
+    With the first number of probes: where their Monte-Carlo error turns out too large, more are taken, in up to 2.5
+    times the seconds.
+    """
     several = components > 1
     factorise = (12 * phenotypes * (components + 2) * _INVERSE if several else _EIGEN) * float(n) ** 3
-    exact = (_MATRIX * float(n) ** 2 * m + factorise) / threads
+    exact = _START + (_MATRIX * float(n) ** 2 * m + factorise) / threads
     passes = SEVERAL_PASSES * phenotypes if several else ONE_PASSES
     columns = probes + (1 if several else phenotypes)
-    stochastic = passes * float(n) * m * (_DECODE + _COLUMN * columns) / threads
+    stochastic = _START + passes * (_PASS + float(n) * m * (_DECODE + _COLUMN * columns) / threads)
     matrices = 2 * components + 4 if several else 5
     return Predicted(exact, stochastic, 8 * n * n * matrices)
 
@@ -75,7 +80,7 @@ def chosen_method(method: str, study: Study, group: Group, relationships: Relati
     plan.check()
     plan.notes.append(
         f"predicted on {threads} thread{'s' * (threads > 1)}: exact {costs.exact:,.0f} s, "
-        f"stochastic {costs.stochastic:,.0f} s"
+        f"stochastic {costs.stochastic:,.0f} s with {probes} probes"
     )
     for line in plan.lines():
         log.info("%s", line)

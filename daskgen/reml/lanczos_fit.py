@@ -224,7 +224,7 @@ class _Run:
         known = self._known(galerkin)
         spectrum = self._spectrum(trait, galerkin, known, matrix, y)
         before, e = trait.estimates, maximise(spectrum, self.fit.design.log_determinant)
-        trait.estimates = e
+        trait.estimates, e.n_probes = e, self.probes
         change = _change(before, e)
         trait.history.append({"pass": self.passes, "h2": self._share(e), "change": min(change, 1e9)})
         # A space of few dimensions sees no small eigenvalue, and takes the residual variance for 0.
@@ -260,10 +260,13 @@ class _Run:
     def _known(self, galerkin: Galerkin) -> np.ndarray:
         """bool (k,): eigenpairs that are as good as exact, so that they do not depend on the probes.
 
-        Where more eigenvalues lie side by side than there are probes, the space has accurate vectors that the probes
-        chose among them. Their squared coordinates are larger than 1 on average, and tell.
+        Which pairs are accurate does: among neighbours those to which the probes happen to have large coordinates come
+        first, and would leave to the probes those with small ones. So pairs count from the largest eigenvalue down to
+        the first that is not accurate. And where more eigenvalues lie side by side than there are probes, the space
+        has accurate vectors that the probes chose among them. Their squared coordinates are larger than 1 on average,
+        and tell.
         """
-        known = galerkin.accurate(_KNOWN)
+        known = np.logical_and.accumulate(galerkin.accurate(_KNOWN)[::-1])[::-1]
         r = min(self.probes, galerkin.coordinates.shape[1])
         found = np.flatnonzero(known)[::-1]
         weights = (galerkin.coordinates[found, :r] ** 2).mean(axis=1)

@@ -44,13 +44,10 @@ def maximise(spectrum: Spectrum, log_determinant: float = 0.0) -> Estimates:
             if not at_bound[1]:
                 theta = _newton(spectrum, theta)
     at = evaluate(spectrum, theta, log_determinant)
-    n_probes = len(at.score_deviations)
     monte_carlo, log_likelihood_error = np.zeros((2, 2)), 0.0
-    if n_probes > 1 and not at_bound.any():
-        spread = at.score_deviations.T @ at.score_deviations / (n_probes * (n_probes - 1))
+    if not at_bound.any():
         inverse = np.linalg.inv(at.observed if _definite(at.observed) else at.average)
-        monte_carlo = inverse @ spread @ inverse
-        log_likelihood_error = float(np.sqrt((at.log_likelihood_deviations**2).sum() / (n_probes * (n_probes - 1))))
+        monte_carlo, log_likelihood_error = inverse @ at.score_covariance @ inverse, at.log_likelihood_error
     log_likelihood = null if at_bound[0] else at.log_likelihood
     return Estimates(
         theta,
@@ -63,7 +60,6 @@ def maximise(spectrum: Spectrum, log_determinant: float = 0.0) -> Estimates:
         log_likelihood_error,
         converged=True,
         reason=EDGES[int(at_bound.argmax())] if at_bound.any() else "",
-        n_probes=n_probes,
     )
 
 

@@ -10,6 +10,7 @@ serves as preconditioner and as control variate (`core`).
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import numpy as np
 
@@ -60,6 +61,7 @@ class SharedProducts:
         self.projected_traces = traces
         self.core: Core | None = None
         self._core_made = False
+        self._busy = False
         self.batches: list[int] = []  # numbers of probes after each extension
 
     def begin(self, probes: int) -> Asking[None]:
@@ -112,17 +114,28 @@ class SharedProducts:
     # -- probes --------------------------------------------------------------------------------------------
     def extend(self, probes: int) -> Asking[None]:
         """At least as many probes: their products by component are kept (float32)."""
+        yield from self._alone(lambda: self._extend(probes))
+
+    def _extend(self, probes: int) -> Asking[None]:
         known = self.z.shape[1]
         if known >= probes:
             return
         fresh = self.design.residual(signs(self.rows, known, probes, self.seed))
         kz = yield from self.by_component(fresh)
-        if self.z.shape[1] == known:  # another phenotype may have asked for them meanwhile
-            self.z = np.hstack([self.z, fresh])
-            self.kz = np.concatenate([self.kz, kz.astype(np.float32)], axis=2)
-            self.batches.append(probes)
-        else:
-            yield from self.extend(probes)
+        self.z = np.hstack([self.z, fresh])
+        self.kz = np.concatenate([self.kz, kz.astype(np.float32)], axis=2)
+        self.batches.append(probes)
+
+    def _alone(self, work: Callable[[], Asking[None]]) -> Asking[None]:
+        """Do what all phenotypes share when no other of them is doing such a thing: else the same would be done twice.
+
+        Who waits asks for nothing in a pass.
+        """
+        while self._busy:
+            yield []
+        self._busy = True
+        yield from work()
+        self._busy = False
 
     def normal(self, probes: int) -> np.ndarray:
         """T_ij = tr(A_i A_j) (G + 1, G + 1) from so many probes, residual last."""
@@ -137,6 +150,9 @@ class SharedProducts:
 
         It starts at signs that are no probes: a control variate must not depend on the probes it is used with.
         """
+        yield from self._alone(self._make_core)
+
+    def _make_core(self) -> Asking[None]:
         if self._core_made:
             return
         g, n = len(self.traces), len(self.rows)
@@ -163,9 +179,8 @@ class SharedProducts:
             return
         vectors = space.basis[:, : space.size] @ space.galerkin().vectors[:, large].astype(np.float32)
         products = (yield from self.by_component(vectors)).astype(np.float32)
-        if not self._core_made:
-            self._core_made = True
-            self.core = Core.of(vectors, products, self.projected_traces, self.dimension)
+        self._core_made = True
+        self.core = Core.of(vectors, products, self.projected_traces, self.dimension)
         log.info("preconditioner: %d directions", len(large))
 
     def _large(self, space: KrylovSpace) -> np.ndarray:
@@ -240,8 +255,8 @@ class SharedProducts:
             nodes = np.maximum(nodes, least)
             empty = np.empty(0)
             spectrum = SampledSpectrum(empty, empty, nodes, weights, self.dimension, trace)
-            value, deviations = spectrum.trace(lambda values: np.log(values)[None])
-            found, error = float(value[0]), float(np.sqrt((deviations**2).sum() / (probes * (probes - 1))))
+            value, covariance = spectrum.trace(lambda values: np.log(values)[None])
+            found, error = float(value[0]), float(np.sqrt(covariance[0, 0]))
             if abs(found - before) <= max(0.05 * error, 1e-6 * self.dimension):
                 break
             before = found

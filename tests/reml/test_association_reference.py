@@ -103,9 +103,11 @@ def test_mixed_models_of_mice(chromosome):
     assert (np.abs(table["estimate"] - chosen["BETA"].to_numpy()) <= 1e-6 * table["se"]).all()
     np.testing.assert_allclose(table["se"], chosen["SE"], rtol=1e-6)
     np.testing.assert_allclose(table["p"], chosen["P"], rtol=2e-6)
-    # One fit for all chromosomes: the third digit.
+    # One fit for all chromosomes: variances differ from those without one by up to a tenth, z by a tenth at most.
     once = reml.gwas(*positional, method="exact", **options).dg.table().set_index("variant_id").loc[chosen["ID"]]
-    np.testing.assert_allclose(once["z"] ** 2, chosen["CHISQ"], rtol=0.03, atol=0.01)
+    z = (chosen["BETA"] / chosen["SE"]).to_numpy()
+    assert np.abs(once["z"] - z).max() < 0.1
+    assert np.corrcoef(once["z"], z)[0, 1] > 0.999
     # Calibrated denominators: mice are close relatives, so single variants differ by some per cent.
     streamed = reml.gwas(*positional, method="streamed", **options).dg.table().set_index("variant_id").loc[chosen["ID"]]
     assert np.median(np.abs(streamed["minus_log10_p"] + np.log10(chosen["P"].to_numpy()))) < 0.04

@@ -12,7 +12,7 @@ from daskgen.reml.design import make_design
 from daskgen.reml.journal import Journal
 from daskgen.reml.operators import _Kernels
 from daskgen.reml.pcg_fit import PcgFit
-from daskgen.reml.pcg_products import SharedProducts
+from daskgen.reml.pcg_products import CORE_COLUMNS, SharedProducts
 
 THETA = np.array([0.3, 0.2, 0.5])
 
@@ -166,3 +166,29 @@ def test_a_fit_that_stops_before_any_pass_goes_on_to_the_same_bits():
         assert np.array_equal(found.theta, whole.theta), stop
         assert np.array_equal(found.monte_carlo, whole.monte_carlo), stop
         assert found.log_likelihood == whole.log_likelihood
+
+
+def test_phenotypes_share_the_search_and_more_probes():
+    kernels = structured(200, seed=4)
+    n = kernels.shape[1]
+    generator = np.random.default_rng(5)
+    half = np.linalg.cholesky(np.tensordot(THETA[:2], kernels, 1) + THETA[2] * np.eye(n))
+    y, design, traces = half @ generator.normal(size=(n, 3)), make_design({}, n), np.array([n, n], float)
+
+    def run(columns):
+        fit = PcgFit(_Kernels(list(kernels), n), design, y[:, columns], np.arange(n), traces)
+        widths = []
+
+        def answer(requests):
+            widths.extend((r.vectors.shape[1], r.theta is None) for r in requests)
+            return one_by_one(requests)
+
+        return answered(fit.fit(), answer), widths.count((CORE_COLUMNS, False)), fit.shared
+
+    alone = [run([t]) for t in range(3)]
+    found, searched, shared = run([0, 1, 2])
+    assert shared.core is not None
+    assert searched == max(count for _, count, _ in alone) > 0
+    assert len(shared.batches) <= 3
+    for estimates, ((one,), _, _) in zip(found, alone, strict=True):
+        np.testing.assert_allclose(estimates.theta, one.theta, rtol=1e-5)

@@ -90,10 +90,10 @@ def test_traces_with_control_variates_are_exact_for_lines():
     exact = ExactSpectrum(values, squares)
     weights = generator.chisquare(1, (6, 50))
     sampled = SampledSpectrum(values, squares, np.tile(values, (6, 1)), weights, 50, values.sum())
-    found, deviations = sampled.trace(lambda x: np.stack([2 + 3 * x, np.log(x + 1)]))
+    found, covariance = sampled.trace(lambda x: np.stack([2 + 3 * x, np.log(x + 1)]))
     assert found[0] == pytest.approx(100 + 3 * values.sum(), rel=1e-12)
-    assert np.abs(deviations[:, 0]).max() < 1e-9
-    assert found[1] == pytest.approx(np.log(values + 1).sum(), abs=4 * deviations[:, 1].std() / np.sqrt(6) + 1e-6)
+    assert np.abs(covariance[0]).max() < 1e-9
+    assert found[1] == pytest.approx(np.log(values + 1).sum(), abs=4 * np.sqrt(covariance[1, 1]) + 1e-6)
     at = evaluate(exact, np.array([0.7, 0.4]))
     steps = np.array([[1e-6, 0], [0, 1e-6]])
     for i, step in enumerate(steps):
@@ -101,6 +101,24 @@ def test_traces_with_control_variates_are_exact_for_lines():
         assert at.score[i] == pytest.approx((up - down) / 2e-6, rel=1e-6)
         up, down = (evaluate(exact, np.array([0.7, 0.4]) + s * step).score for s in (1, -1))
         np.testing.assert_allclose(at.observed[i], -(up - down) / 2e-6, rtol=1e-5)
+
+
+def test_the_monte_carlo_covariance_of_traces():
+    """What one set of probes says of its error is how much traces differ between sets."""
+    n, r, generator = 200, 20, np.random.default_rng(1)
+    values, vectors = np.linalg.eigh(np.cov(generator.normal(size=(n, 400))))
+    found, covariances = [], []
+    for seed in range(300):
+        squares = (vectors.T @ signs(np.arange(n), 0, r, seed)).T ** 2
+        sampled = SampledSpectrum(values, squares[0], np.tile(values, (r, 1)), squares, n, values.sum())
+        trace, covariance = sampled.trace(lambda x: np.stack([np.log(x + 0.1), 1 / (x + 0.1)]))
+        found.append(trace)
+        covariances.append(covariance)
+    errors = np.array(found) - [np.log(values + 0.1).sum(), (1 / (values + 0.1)).sum()]
+    said, is_so = np.mean(covariances, axis=0), errors.T @ errors / len(errors)
+    np.testing.assert_allclose(np.sqrt(np.diag(said)), np.sqrt(np.diag(is_so)), rtol=0.15)
+    assert said[0, 1] < 0
+    assert np.std([c[0, 0] for c in covariances]) < 0.1 * said[0, 0]
 
 
 def test_more_probes_than_samples(tmp_path):
