@@ -10,14 +10,16 @@ simulated rows, repeated. A peer of one line of NumPy per marker (float32 genoty
 runs a few hundred markers.
 
 Large: N = 50,000 with P = 100,000 and 200,000 in a store: Gram set-up, time per sweep, and peak memory of a process of
-its own, with all of it in memory and with a limit below the packed size. The line through the two is extended to two
-million markers, assuming that genotypes are in memory, or read at the speed measured, and the share of effects that are
-zero stays at 95 %.
+its own, with all of it in memory and with a limit below the packed size. The lines through the two are extended to two
+million markers, which assumes as many samples, memory (or a disk as fast) for 25 GB, and 95 % of the effects zero.
 
 Schedules: effective draws (bulk) of the heritability, of the residual variance and of breeding values per CPU second,
 exact against the schedule of JWAS: on simulated cohorts, and on those that are named by --cohort NAME=FILE,CODES,Y.
 BGLR needs R and is not measured; its sweep is the Markov step of the exact schedule, one marker at a time in double
 precision, so that the peer of one line stands for it.
+
+Gang: one chain on the threads of a process and on workers of one thread each that share the samples, with blocks of the
+automatic size and four times that.
 
 The parts can be measured one by one with --parts; a result file keeps what was in it of the others.
 """
@@ -25,6 +27,7 @@ The parts can be measured one by one with --parts; a result file keeps what was 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import resource
 import subprocess
@@ -41,7 +44,9 @@ import daskgen as dg
 from benchmarks.machine import processor
 from daskgen import bayes, limits
 from daskgen.bayes.blocks import automatic_size, make_blocks, make_markers
+from daskgen.bayes.chains import ChainsOfKernel
 from daskgen.bayes.diagnostics import ess_bulk
+from daskgen.bayes.gang import GangRun
 from daskgen.bayes.loading import pack_array
 from daskgen.bayes.matrix import MarkerMatrix
 from daskgen.bayes.methods import marker_prior
@@ -51,7 +56,7 @@ from daskgen.inputs.covariates import Covariates
 from daskgen.kernels.genotype_dots import code_products, n_tiles
 from daskgen.kernels.limbs import LIMBS, ROWS, TILE, cut_tile
 
-PARTS = ("sweeps", "schedules", "large")
+PARTS = ("sweeps", "schedules", "large", "gang")
 
 
 @numba.njit(nogil=True)
@@ -204,32 +209,83 @@ def schedules(codes, y, passes):
     return found
 
 
+@contextlib.contextmanager
+def recorded(kind):
+    """Within the block, what `advance` of chains or of a run on workers takes: a list of (seconds, iterations)."""
+    advance, spent = kind.advance, []
+
+    def timed(self, iterations, *arguments, **options):
+        begun = time.perf_counter()
+        found = advance(self, iterations, *arguments, **options)
+        spent.append((time.perf_counter() - begun, iterations))
+        return found
+
+    kind.advance = timed
+    try:
+        yield spent
+    finally:
+        kind.advance = advance
+
+
+def phenotypes_of(store):
+    """Random numbers for the samples of a store."""
+    ids = [str(i) for i in dg.open_store(store)["sample_id"].values]
+    return pd.DataFrame({"y": np.random.default_rng(1).standard_normal(len(ids))}, index=ids)
+
+
 def large_child(store, memory_limit):
     """Set-up and sweep of one chain on a store, in this process: prints seconds and the peak of memory as JSON."""
-    ids = [str(i) for i in dg.open_store(store)["sample_id"].values]
-    table = pd.DataFrame({"y": np.random.default_rng(1).standard_normal(len(ids))}, index=ids)
-    seconds = {}
-    for length in (8, 16):
+    table = phenotypes_of(store)
+    bayes.fit(*simulated(100, 50), chain_length=2, burn_in=0)  # compiled code is there
+    with recorded(ChainsOfKernel) as spent:
         started = time.perf_counter()
         bayes.fit(
-            store, table, pi=0.95, estimate_pi=False, chains=1, chain_length=length, burn_in=0, keep_effects=False,
+            store, table, pi=0.95, estimate_pi=False, chains=1, chain_length=24, burn_in=0, keep_effects=False,
             memory_limit=memory_limit or None,
         )  # fmt: skip
-        seconds[length] = time.perf_counter() - started
-    sweep = (seconds[16] - seconds[8]) / 8
+        whole, sampling = time.perf_counter() - started, sum(seconds for seconds, _ in spent)
+    sweep = sampling / sum(iterations for _, iterations in spent)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"set_up_s": seconds[8] - 8 * sweep, "sweep_s": sweep, "peak_bytes": peak}))
+    print(json.dumps({"set_up_s": whole - sampling, "sweep_s": sweep, "peak_bytes": peak}))
 
 
-def large(folder, n, sizes):
-    """Set-up, sweep and memory of large cohorts, in memory and with half the packed size allowed; and the line."""
-    rows = []
+def gang(folder, n, p):
+    """Sweeps of one chain on the threads of a process, and by a gang of as many workers of one thread each."""
+    store = str(Path(folder) / f"gang{n}x{p}.zarr")
+    dg.simulate.genotypes(store, n_samples=n, n_variants=p, seed=1)
+    table, row = phenotypes_of(store), {"n": n, "p": p, "cores": limits.cores()}
+    # Three of the stretches in which chains are run; the first of them does not count.
+    length = 3 * int(np.clip(2e10 * limits.cores() // (n * p), 1, 1_000))
+
+    def measured(kind, size):
+        options = {"pi": 0.95, "estimate_pi": False, "chains": 1, "burn_in": 0, "keep_effects": False}
+        with recorded(kind) as spent:
+            bayes.fit(store, table, blocks=size, chain_length=length, **options)
+        late = spent[1:] or spent
+        seconds = sum(part for part, _ in late) / sum(iterations for _, iterations in late)
+        return {"sweep_g_per_s": round(n * p / 1e9 / seconds, 2), "us_a_block": round(seconds * 1e6 / -(-p // size), 1)}
+
+    sizes = (automatic_size(n), 4 * automatic_size(n))
+    row["threads"] = {size: measured(ChainsOfKernel, size) for size in sizes}
+    with dg.cluster.connect(f"local:{limits.cores()}"):
+        row["gang"] = {size: measured(GangRun, size) for size in sizes}
+    print(json.dumps(row), flush=True)
+    return row
+
+
+def large(folder, n, sizes, known):
+    """Set-up, sweep and memory of large cohorts, in memory and with half the packed size allowed; and the line.
+
+    folder: where the cohorts are, or are made; known: rows that were measured before.
+    """
+    rows = [row for row in known if row["n"] == n and row["p"] not in sizes]
     for p in sizes:
-        store = str(Path(folder) / f"large{p}.zarr")
-        dg.simulate.genotypes(store, n_samples=n, n_variants=p, seed=1)
+        store = Path(folder) / f"large{n}x{p}.zarr"
+        if not store.exists():
+            dg.simulate.genotypes(str(store), n_samples=n, n_variants=p, seed=1)
         packed = p * -(-n // 4)
         for limit in (0, 600_000_000 + packed // 2):
-            command = [sys.executable, "-m", "benchmarks.bayes", "--large-child", store, str(limit)]
+            command = [sys.executable, "-m", "benchmarks.bayes", "--large-child", str(store), str(limit)]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             child = json.loads(done.stdout.splitlines()[-1])
             block = automatic_size(n)
@@ -247,16 +303,21 @@ def large(folder, n, sizes):
                 }
             )
             print(json.dumps(rows[-1]), flush=True)
-    in_memory = [row for row in rows if not row["memory_limit_mb"]]
-    slope, start = np.polyfit([row["p"] for row in in_memory], [row["sweep_s"] for row in in_memory], 1)
-    set_up, set_up_start = np.polyfit([row["p"] for row in in_memory], [row["set_up_s"] for row in in_memory], 1)
-    line = {
-        "p": 2_000_000,
-        "sweep_s": round(float(slope * 2e6 + start), 1),
-        "set_up_s": round(float(set_up * 2e6 + set_up_start), 1),
-        "assumes": f"n = {n}, {round(2e6 * -(-n // 4) / 1e9)} GB of genotypes in memory, 95 % of the effects zero",
-    }
-    return {"measured": rows, "extended": line}
+    rows.sort(key=lambda row: (row["p"], row["memory_limit_mb"]))
+    command = "python -m benchmarks.bayes --parts large --scratch FOLDER"
+    return {"command": command, "measured": rows, "extended": extended(rows, n)}
+
+
+def extended(rows, n, p=2_000_000):
+    """The lines through what was measured, at `p` markers: with genotypes in memory, and read from the store."""
+    found = {"n": n, "p": p, "packed_gb": round(p * -(-n // 4) / 1e9)}
+    for name, limited in (("in_memory", False), ("from_the_store", True)):
+        own = [row for row in rows if bool(row["memory_limit_mb"]) == limited]
+        if len(own) > 1:
+            for what in ("set_up_s", "sweep_s"):
+                line = np.polyfit([row["p"] for row in own], [row[what] for row in own], 1)
+                found[f"{name}_{what}"] = round(float(np.polyval(line, p)), 1)
+    return found
 
 
 def sweep(n, p, missing):
@@ -300,7 +361,8 @@ def main():
     parser.add_argument(
         "--cohort", action="append", default=[], metavar="NAME=FILE,CODES,Y", help="two arrays of an .npz"
     )
-    parser.add_argument("--scratch", type=Path, help="folder for the large stores, 4 GB")
+    parser.add_argument("--scratch", type=Path, help="folder where the large stores, 4 GB, are made and kept")
+    parser.add_argument("--large-size", type=int, action="append", help="markers of a large cohort; default: both")
     parser.add_argument("--large-child", nargs=2, metavar=("STORE", "LIMIT"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.large_child:
@@ -308,13 +370,14 @@ def main():
         return
     sizes = [(10_000, 50_000, 0.0), (50_000, 20_000, 0.0), (50_000, 20_000, 0.01)]
     cohorts = [(2_000, 5_000, (2_000, 500)), (10_000, 50_000, (600, 60))]
-    large_sizes = (50_000, (100_000, 200_000))
+    large_sizes, gang_sizes = (50_000, (100_000, 200_000)), [(10_000, 20_000), (50_000, 10_000)]
     if arguments.smoke:
         sizes, cohorts, large_sizes = [(1_000, 1_024, 0.01)], [(200, 128, (60, 60))], (500, (512, 1_024))
+        gang_sizes = [(3_000, 512)]
     kept = json.loads(arguments.out.read_text()) if arguments.out and arguments.out.exists() else {}
     result = {
         **kept,
-        "command": "python -m benchmarks.bayes",
+        "command": kept.get("command", "python -m benchmarks.bayes"),
         "machine": processor(),
         "numba": numba.__version__,
     }
@@ -333,9 +396,15 @@ def main():
         result["schedules"] = compared
         print(json.dumps(compared))
     if "large" in arguments.parts:
-        with tempfile.TemporaryDirectory(dir=arguments.scratch) as folder:
-            result["large"] = large(folder, *large_sizes)
+        n, both = large_sizes
+        with tempfile.TemporaryDirectory() as folder:
+            place, before = arguments.scratch or folder, kept.get("large", {}).get("measured", [])
+            result["large"] = large(place, n, arguments.large_size or both, before)
         print(json.dumps(result["large"]))
+    if "gang" in arguments.parts:
+        with tempfile.TemporaryDirectory() as folder:
+            rows = [gang(folder, *size) for size in gang_sizes]
+        result["gang"] = {"command": "python -m benchmarks.bayes --parts gang", "measured": rows}
     if arguments.out:
         arguments.out.write_text(json.dumps(result, indent=2) + "\n")
 

@@ -83,9 +83,9 @@ def fit(
         A store, a Dataset, an array (samples, variants) of allele counts or dosages, or a mapping name -> such: sets
         with a prior each.
     phenotypes, covariates
-        Tables (see `daskgen.inputs`); every sample of the genotypes without a record gets a breeding value too. The
-        phenotypes of one trait may have several rows of a sample; covariates and weights then have a row for each
-        sample, or the same rows.
+        Tables (see `daskgen.inputs`); every sample of the genotypes without a record gets a breeding value too.
+        Phenotypes may have several rows of a sample; covariates and weights then have a row for each sample, or the
+        same rows.
     method
         BayesA, BayesB, BayesC, BayesR, BayesL or RR-BLUP; several traits: BayesC, or RR-BLUP with all effects in.
     pi

@@ -15,7 +15,15 @@ from daskgen.errors import UsageError
 from daskgen.kernels.genotype_dots import n_tiles
 from daskgen.kernels.gibbs_types import Markers
 
-__all__ = ["Blocks", "automatic_size", "gram_matrices", "make_blocks", "make_markers"]
+__all__ = [
+    "Blocks",
+    "automatic_size",
+    "gram_dtype",
+    "gram_matrices",
+    "gram_work_bytes",
+    "make_blocks",
+    "make_markers",
+]
 
 _TILE = 4_096  # bytes of a row, 16,384 samples, that a product takes at a time
 _EXACT_BYTES = 256_000_000  # Gram matrices up to this size are kept in float64
@@ -40,12 +48,26 @@ class Blocks:
 
     @property
     def gram_dtype(self) -> np.dtype:
-        """float64 up to 256 MB, else float32: a function of the shape, so that results do not depend on memory."""
-        return np.dtype(np.float64 if 8 * int((self.sizes**2).sum()) <= _EXACT_BYTES else np.float32)
+        """See `gram_dtype`."""
+        return gram_dtype(int((self.sizes**2).sum()))
 
     @property
     def gram_bytes(self) -> int:
         return int((self.sizes**2).sum()) * self.gram_dtype.itemsize
+
+
+def gram_dtype(entries: int) -> np.dtype:
+    """Of Gram matrices with so many entries: float64 up to 256 MB, else float32. It depends on the shape alone, so that
+    results do not depend on memory.
+    """
+    return np.dtype(np.float64 if 8 * entries <= _EXACT_BYTES else np.float32)
+
+
+def gram_work_bytes(largest: int, width: int, threads: int) -> int:
+    """Bytes that `gram_matrices` works in: a tile of values and a product for each thread. largest: markers of a block;
+    width: bytes of a row of codes.
+    """
+    return threads * 8 * largest * (4 * min(width, _TILE) + largest)
 
 
 def automatic_size(n_samples: int) -> int:

@@ -15,7 +15,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from daskgen.bayes.blocks import Blocks
+from daskgen.bayes.exchange import Exchange
+from daskgen.bayes.streaming import Feed
 from daskgen.kernels.genotype_dots import n_tiles
+from daskgen.kernels.gibbs import BLOCK, ITERATION, SUMS
 from daskgen.kernels.hooks import Hook
 from daskgen.kernels.teams import new_barrier
 
@@ -23,7 +26,11 @@ __all__ = ["ChainsOfKernel", "KernelProblem", "for_each_chain"]
 
 
 class KernelProblem(Protocol):
-    """Data and priors that the chains of one fit share."""
+    """Data and priors that the chains of one fit share.
+
+    markers, records: of the kernel, markers being None where only workers have them; feed: what brings those that are
+    in the store; set_start: int64 (sets + 1,), the markers of each set.
+    """
 
     markers: Any
     records: Any
@@ -31,6 +38,7 @@ class KernelProblem(Protocol):
     blocks: Blocks
     n_samples: int
     independent: bool
+    feed: Feed | None
 
     @property
     def n_markers(self) -> int:
@@ -51,7 +59,8 @@ class ChainsOfKernel(ABC):
     """State and sums of several chains, and how far they are.
 
     state, sums: named tuples of arrays whose first axis is the chain; sums has trace (C, draws, columns), theta
-    (C, draws, Q) and draw (C, draws, P), of no draws where effects are not kept.
+    (C, draws, Q) and draw (C, draws, P), of no draws where effects are not kept. exchange: of the gang that has the
+    samples together.
     """
 
     problem: Any
@@ -61,6 +70,12 @@ class ChainsOfKernel(ABC):
     iteration: int = 0
     saved: int = 0
     draws: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=list)
+    exchange: Exchange | None = None
+
+    @classmethod
+    @abstractmethod
+    def start(cls, problem: Any, n_chains: int, n_draws: int, seed: int, *, first: int = 0) -> ChainsOfKernel:
+        """Chains at their start values. first: number of the first chain, which its draws depend on."""
 
     @property
     @abstractmethod
@@ -74,20 +89,40 @@ class ChainsOfKernel(ABC):
 
     @abstractmethod
     def _work_space(self, chains: int, tiles: int, longest: int) -> tuple[np.ndarray, ...]:
-        """The kernel's last arguments, for a team with so many chains, tiles of samples, and longest block."""
+        """The kernel's last arguments, for a team with so many chains, tiles of samples, and longest block: first of
+        them the sums by tile.
+        """
 
     @property
     def helped(self) -> bool:
         """Whether the kernel asks for something while it runs, and so takes all chains together."""
-        return False
+        return self.problem.feed is not None or self.exchange is not None
 
-    def _hook(self, space: tuple[np.ndarray, ...]) -> Hook | None:
-        """What the kernel may ask for, with this work space."""
-        return None
+    def _hook(self, partial_sums: np.ndarray) -> Hook | None:
+        """What the kernel may ask for: blocks that are in the store, and what the other members of the gang have."""
+        if not self.helped:
+            return None
+        feed: Feed | None = self.problem.feed
+        exchange = self.exchange
+
+        def asked(what: int, number: int) -> None:
+            if what == BLOCK and feed is not None:
+                feed.bring(number)
+            elif what == SUMS and exchange is not None:
+                exchange.add(partial_sums)
+            elif what == ITERATION and exchange is not None:
+                exchange.gather(self.state)
+
+        if feed is not None:
+            feed.begin()
+        return Hook(asked)
 
     def _part(self, tiles: int, hook: Hook | None) -> tuple[Any, ...]:
-        """The kernel's arguments that say which of `tiles` this process has and whom it asks, where it knows such."""
-        return ()
+        """The kernel's arguments that say which of `tiles` this process has and whom it asks."""
+        address = 0 if hook is None else hook.address
+        if self.exchange is None:
+            return np.array([0, tiles]), 0, address
+        return self.exchange.bounds, self.exchange.member, address
 
     @abstractmethod
     def residual_variances(self) -> np.ndarray:
@@ -138,7 +173,7 @@ class ChainsOfKernel(ABC):
             chains = slice(group * self.n_chains // groups, (group + 1) * self.n_chains // groups)
             meeting, space = new_barrier(), self._work_space(chains.stop - chains.start, tiles, longest)
             state = self.state._make(part[chains] for part in self.state)
-            hook = self._hook(space)
+            hook = self._hook(space[0])
             own_sums = sums._make(part[chains] for part in sums)
             for member in range(team):
                 jobs.append(

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from daskgen.bayes.blocks import make_markers
+from daskgen.bayes.blocks import Blocks, make_markers
 from daskgen.bayes.chains import ChainsOfKernel
 from daskgen.bayes.gang import GangRun, Job, new_name
 from daskgen.bayes.holding import Holding, stored_rows
@@ -20,7 +20,6 @@ from daskgen.bayes.preparation import Prepared
 from daskgen.bayes.records import Design
 from daskgen.bayes.rows import StoredMatrix
 from daskgen.bayes.running import run_chains
-from daskgen.bayes.sampler import Chains
 from daskgen.bayes.settings import Settings
 from daskgen.bayes.streaming import Feed
 from daskgen.passes.checkpoint import Checkpoint
@@ -46,13 +45,7 @@ class Loaded:
     feed: Feed | None = None
 
 
-def load_markers(
-    prepared: Prepared,
-    settings: Settings,
-    priors: Sequence[Any],
-    weights: np.ndarray,
-    gram_dtype: np.dtype | None = None,
-) -> Loaded:
+def load_markers(prepared: Prepared, settings: Settings, priors: Sequence[Any], weights: np.ndarray) -> Loaded:
     """The genotypes as the kernel takes them, after the plan is said and checked. weights: of the samples, planes."""
     plan, holding = make_plan(prepared, settings, len(priors[0].pi))
     announce(prepared, priors, settings, plan)
@@ -60,20 +53,21 @@ def load_markers(
     blocks, sets = prepared.blocks, prepared.loaded
     if holding.place == "memory":
         matrix = join_sets(sets)
-        markers = make_markers(matrix, blocks, weights, prepared.threads, gram_dtype)
-        if settings.schedule == "independent":
-            said = leakage(matrix, blocks, weights, markers.diagonal)
-            log.warning("independent blocks are an approximation; %s", said)
-        return Loaded(holding, matrix, markers)
-    if settings.schedule == "independent":
-        log.warning("independent blocks are an approximation")
+        _say_leakage(matrix, blocks, settings, weights)
+        return Loaded(holding, matrix, make_markers(matrix, blocks, weights, prepared.threads))
     shift, missing = (np.concatenate([getattr(one, part) for one in sets]) for part in ("shift", "missing"))
     stored = StoredMatrix(stored_rows(sets), shift, missing)
+    _say_leakage(stored, blocks, settings, weights)
     if holding.residence is None:
         return Loaded(holding, stored, None)
     gaps = np.concatenate([one.gaps for one in sets if one.gaps is not None])
     feed = Feed(stored_rows(sets), blocks, holding.residence, shift, missing, gaps, weights, prepared.threads)
     return Loaded(holding, stored, feed.markers, feed)
+
+
+def _say_leakage(matrix: MarkerMatrix | StoredMatrix, blocks: Blocks, settings: Settings, weights: np.ndarray) -> None:
+    if settings.schedule == "independent":
+        log.warning("independent blocks are an approximation; %s", leakage(matrix, blocks, weights))
 
 
 def finish(
@@ -107,7 +101,7 @@ def finish(
         chains.restore(kept)
         log.info("going on from iteration %s of %s", f"{chains.iteration:,}", f"{prepared.iterations:,}")
     keep = keeps_effects(settings, share * chains.sums.draw.shape[2], prepared.draws)
-    gang = _gang(chains, prepared, settings, loaded, keep) if isinstance(chains, Chains) else None
+    gang = _gang(chains, prepared, settings, loaded, keep)
     try:
         run_chains(chains, prepared.iterations, settings, prepared.threads, keep, state, variance, gang)
     finally:
@@ -120,7 +114,7 @@ def finish(
     return found
 
 
-def _gang(chains: Chains, prepared: Prepared, settings: Settings, loaded: Loaded, keep: bool) -> GangRun | None:
+def _gang(chains: ChainsOfKernel, prepared: Prepared, settings: Settings, loaded: Loaded, keep: bool) -> GangRun | None:
     """The chains on the workers of the current cluster, where they are to be there."""
     executor = current_executor()
     if loaded.holding.place != "workers" or not isinstance(executor, ClusterExecutor):
@@ -129,6 +123,7 @@ def _gang(chains: Chains, prepared: Prepared, settings: Settings, loaded: Loaded
     job = Job(
         new_name(),
         chains.problem,
+        type(chains).start,
         stored_rows(prepared.loaded),
         matrix.shift,
         matrix.missing,

@@ -13,19 +13,19 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from daskgen import config
-from daskgen.bayes.blocks import Blocks
+from daskgen.bayes.chains import ChainsOfKernel
 from daskgen.bayes.exchange import Exchange, share_out
+from daskgen.bayes.matrix import MarkerMatrix
 from daskgen.bayes.rows import StoredRows, parts_of, stored_gram
-from daskgen.bayes.sampler import Chains, Problem
 from daskgen.errors import InterruptedRunError
-from daskgen.kernels.genotype_dots import find_gaps, n_tiles
+from daskgen.kernels.genotype_dots import n_tiles
 from daskgen.kernels.gibbs_types import Markers
 from daskgen.passes.channel import LostMemberError, Seat
 from daskgen.passes.executors import ClusterExecutor
@@ -35,15 +35,18 @@ __all__ = ["GangRun", "Job", "Layout", "layout_of"]
 
 log = logging.getLogger("daskgen.bayes")
 
-_PART_BYTES = 16_000_000  # packed bytes that a worker reads at a time
+_PART_BYTES = 16_000_000  # bytes of rows that a worker reads at a time
 
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """What every member gets: the problem without its genotypes, and where these are."""
+    """What every member gets: the problem without its genotypes, where these are, and what makes its chains, `start` of
+    their class.
+    """
 
     name: str
-    problem: Problem
+    problem: Any
+    start: Callable[..., ChainsOfKernel]
     rows: StoredRows
     shift: np.ndarray
     missing: np.ndarray
@@ -88,8 +91,8 @@ class _Held:
     """What a worker keeps between stints."""
 
     place: tuple[Any, ...]
-    problem: Problem
-    chains: Chains
+    problem: Any
+    chains: ChainsOfKernel
 
 
 _held: dict[str, _Held] = {}
@@ -154,24 +157,24 @@ def sample_stint(
     return found
 
 
-def _start(job: Job, problem: Problem, chains: tuple[int, int]) -> Chains:
+def _start(job: Job, problem: Any, chains: tuple[int, int]) -> ChainsOfKernel:
     first, last = chains
-    return Chains.start(problem, last - first, job.n_draws, job.seed, first=first)
+    return job.start(problem, last - first, job.n_draws, job.seed, first=first)
 
 
 def _load(job: Job, exchange: Exchange, bounds: np.ndarray, threads: int) -> Markers:
     """This member's share of the genotypes, and the Gram matrices, of which each member makes some."""
     blocks, rows = job.problem.blocks, job.rows
     own, members = exchange.own_bytes, len(bounds) - 1
-    codes = np.empty((rows.n_markers, own.stop - own.start), np.uint8)
-    for part in parts_of(blocks, rows.width, _PART_BYTES):
+    values = rows.empty(rows.n_markers, own)
+    for part in parts_of(blocks, rows.row_bytes, _PART_BYTES):
         first, last = int(blocks.start[part.start]), int(blocks.start[part.stop])
-        rows.read(first, last, codes[first:last], own)
+        rows.read(first, last, values[first:last], own)
     cuts = share_out(len(blocks.owner), members)
     gram = np.empty(int((blocks.sizes**2).sum()), blocks.gram_dtype)
     diagonal = np.empty(rows.n_markers)
     gram_cuts = np.append(blocks.offset, len(gram))[cuts]
-    mine = parts_of(blocks, rows.width, _PART_BYTES, int(cuts[exchange.member]), int(cuts[exchange.member + 1]))
+    mine = parts_of(blocks, rows.row_bytes, _PART_BYTES, int(cuts[exchange.member]), int(cuts[exchange.member + 1]))
     at = int(gram_cuts[exchange.member])
     done = stored_gram(rows, blocks, mine, job.shift, job.missing, job.problem.records.w, threads)
     for part, (_, some, squares) in zip(mine, done, strict=True):
@@ -180,20 +183,22 @@ def _load(job: Job, exchange: Exchange, bounds: np.ndarray, threads: int) -> Mar
         diagonal[blocks.start[part.start] : blocks.start[part.stop]] = squares
     exchange.all_parts(gram, gram_cuts)
     exchange.all_parts(diagonal, blocks.start[cuts])
-    return _markers(job, codes, own, blocks, gram, diagonal, int(bounds[exchange.member]))
+    return _markers(job, values, own, gram, diagonal, int(bounds[exchange.member]))
 
 
-def _markers(
-    job: Job, codes: np.ndarray, own: slice, blocks: Blocks, gram: np.ndarray, diagonal: np.ndarray, origin: int
-) -> Markers:
+def _markers(job: Job, values: np.ndarray, own: slice, gram: np.ndarray, diagonal: np.ndarray, origin: int) -> Markers:
+    """What the kernel takes: rows of the samples in the places `own`, which begin with the tile `origin`."""
+    blocks = job.problem.blocks
     n_samples = min(4 * own.stop, job.rows.n_samples) - 4 * own.start
+    codes, dosage = job.rows.codes_and_dosages(values)
+    matrix = MarkerMatrix(codes, dosage, job.shift.copy(), job.missing.copy(), n_samples)
     single = gram.dtype == np.float32
     return Markers(
         codes,
-        np.zeros((0, 0), np.uint16),
-        job.shift.copy(),
-        job.missing.copy(),
-        *find_gaps(codes, n_samples),
+        dosage,
+        matrix.shift,
+        matrix.missing,
+        *matrix.gaps(),
         diagonal,
         blocks.start.copy(),
         blocks.owner.copy(),
@@ -209,15 +214,16 @@ def _markers(
 
 # -- at the client -------------------------------------------------------------------------------------------
 class GangRun:
-    """Chains that run on a cluster: `advance` as of `Chains`, which are kept up to date at every report.
+    """Chains that run on a cluster: `advance` as of the chains, which are kept up to date at every report.
 
-    least_members: workers that are needed to hold the genotypes together.
+    least_members: workers that are needed to hold the genotypes together. layout: which workers have which chains, None
+    before the first stint and after a loss.
     """
 
-    def __init__(self, executor: ClusterExecutor, job: Job, chains: Chains, least_members: int):
+    def __init__(self, executor: ClusterExecutor, job: Job, chains: ChainsOfKernel, least_members: int):
         self.chains = chains
         self._executor, self._job, self._least = executor, job, least_members
-        self._layout: Layout | None = None
+        self.layout: Layout | None = None
         self._name = ""  # of the layout
         self._iteration = chains.iteration  # where the workers are
         self._shared: Any = None
@@ -245,38 +251,38 @@ class GangRun:
                     found=str(error),
                     do="see that workers reach each other and have memory; then run the same command with --resume",
                 ) from error
-            self._layout, self._iteration = None, self.chains.iteration
+            self.layout, self._iteration = None, self.chains.iteration
             log.warning("%s; going on from iteration %s", error, f"{self._iteration:,}")
             return True, self.chains.residual_variances()
         self._iteration += iterations
         if report:
-            self.chains.restore(_merged(found, self._layout))
+            self.chains.restore(_merged(found, self.layout))
             self._reported = time.monotonic()
         variances = np.concatenate([members[0]["residual_variance"] for members in found])
         return all(member["finite"] for members in found for member in members), variances
 
     def _stint(self, iterations: int, report: bool) -> list[list[dict[str, Any]]]:
         states: list[Mapping[str, np.ndarray] | None]
-        if self._layout is None:
+        if self.layout is None:
             self._executor.refresh()
             if not self._executor.workers:
                 self._executor.client.wait_for_workers(1, timeout=60)
                 self._executor.refresh()
             tiles = n_tiles(self._job.rows.width)
-            self._layout = layout_of(self._executor.workers, self.chains.n_chains, tiles, self._least)
+            self.layout = layout_of(self._executor.workers, self.chains.n_chains, tiles, self._least)
             self._name = new_name()
             self._shared = self._executor.share(self._job)
             begun = self.chains.iteration > 0
-            states = [_part_of(self.chains, *chains) if begun else None for chains in self._layout.chains]
+            states = [_part_of(self.chains, *chains) if begun else None for chains in self.layout.chains]
         else:
-            states = [None] * len(self._layout.gangs)
+            states = [None] * len(self.layout.gangs)
         same = (self._iteration, iterations)
         gangs = [
             [
                 (address, (self._shared, self._name, chains, state, *same, self._threads(address), report))
                 for address in addresses
             ]
-            for addresses, chains, state in zip(self._layout.gangs, self._layout.chains, states, strict=True)
+            for addresses, chains, state in zip(self.layout.gangs, self.layout.chains, states, strict=True)
         ]
         return run_stint(self._executor, sample_stint, gangs)
 
@@ -298,8 +304,8 @@ def new_name() -> str:
     return secrets.token_hex(8)
 
 
-def _part_of(chains: Chains, first: int, last: int) -> dict[str, np.ndarray]:
-    """The arrays of `Chains.as_arrays` for some of the chains."""
+def _part_of(chains: ChainsOfKernel, first: int, last: int) -> dict[str, np.ndarray]:
+    """The arrays of `as_arrays` for some of the chains."""
     arrays = chains.as_arrays()
     found = {
         name: value[first:last] if name.startswith(("state_", "sums_")) else value for name, value in arrays.items()

@@ -44,11 +44,6 @@ class Inputs:
             found &= ~np.isnan(self.weights)
         return found
 
-    @property
-    def repeated(self) -> bool:
-        """Whether a sample may have several records."""
-        return len(self.sample) != self.n_samples or bool((np.diff(self.sample) != 1).any())
-
 
 def read_inputs(
     phenotypes: Any,

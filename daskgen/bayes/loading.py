@@ -21,7 +21,7 @@ from daskgen.kernels.genotype_codes import count_codes, sample_mask, unpack
 from daskgen.kernels.genotype_layout import packed_width
 from daskgen.passes import run_map
 
-__all__ = ["GenotypeSet", "OpenedSet", "load_sets", "open_sets", "pack_array"]
+__all__ = ["GenotypeSet", "OpenedSet", "dosages_of", "load_sets", "open_sets", "pack_array"]
 
 log = logging.getLogger("daskgen.bayes")
 
@@ -48,6 +48,13 @@ class OpenedSet:
         )
 
     @property
+    def n_variants(self) -> int:
+        """Variants before those without variation are left out."""
+        if self.view is not None:
+            return self.view.n_variants
+        return 0 if self.array is None else self.array.shape[1]
+
+    @property
     def input_id(self) -> str:
         """What identifies the genotypes in a run's key."""
         return "array" if self.view is None else "/".join(self.view.key)
@@ -60,8 +67,8 @@ class GenotypeSet:
     packed: codes uint8 (P, bytes) of all samples, or (0, bytes) where there are dosages: uint16 (P, 4 bytes) in the
     order of the planes, else (0, 0); kept: int64 (P,), their variants in the source's order; frequency: float64 (P,),
     of the counted allele in the training samples; shift, missing: value = code - shift, or `missing`; dropped: numbers
-    by reason. gaps: int64 (P,), missing calls among all samples, where the codes stay in their store and `packed` is
-    empty.
+    by reason. gaps: int64 (P,), missing calls among all samples, where the rows stay in their store and `packed` or
+    `dosage` is without any.
     """
 
     opened: OpenedSet
@@ -80,13 +87,19 @@ class GenotypeSet:
 
     @property
     def in_store(self) -> bool:
-        """Whether the codes stay in their store."""
+        """Whether the rows stay in their store."""
         return self.gaps is not None
+
+    @property
+    def as_dosage(self) -> bool:
+        """Whether the rows are dosages: its own, or calls beside a set that has dosages."""
+        return self.dosage.shape[1] > 0
 
     @property
     def nbytes(self) -> int:
         """Bytes of the genotypes, wherever they are."""
-        return self.n_markers * self.packed.shape[1] if self.in_store else self.packed.nbytes + self.dosage.nbytes
+        rows = self.dosage if self.as_dosage else self.packed
+        return self.n_markers * rows.shape[1] * rows.itemsize
 
 
 def open_sets(
@@ -164,7 +177,7 @@ def load_sets(
 ) -> list[GenotypeSet]:
     """The markers of each set that vary in the `training` samples (bool), more frequent than maf_min.
 
-    Where one set has dosages, the calls of the others become dosages too. in_store: leave the codes in their stores.
+    Where one set has dosages, the calls of the others become dosages too. in_store: leave the rows in their stores.
     """
     dosage = any(opened.has_dosage for opened in sets)
     return [_load(opened, training, center, maf_min, dosage, in_store) for opened in sets]
@@ -175,8 +188,8 @@ def _load(
 ) -> GenotypeSet:
     width = packed_width(len(training))
     if in_store:
-        mean, varies, gaps = _survey(opened, np.flatnonzero(training))
-        rows = np.empty((0, width), np.uint8)
+        mean, varies, gaps = _survey(opened, np.flatnonzero(training), dosage)
+        rows = np.empty((0, 4 * width), np.uint16) if dosage else np.empty((0, width), np.uint8)
     else:
         rows, mean, varies = _read_set(opened, np.flatnonzero(training), dosage)
         gaps = np.empty(0, np.int64)
@@ -215,25 +228,29 @@ def _load(
     )
 
 
-def _survey(opened: OpenedSet, training: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _survey(opened: OpenedSet, training: np.ndarray, dosage: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(means of all variants in the training samples, whether they vary there, missing calls among all samples)."""
     assert opened.view is not None
     view = opened.view
-    mask = sample_mask(training, view.n_samples)
     mean, varies, gaps = np.empty(view.n_variants), np.empty(view.n_variants, bool), np.empty(view.n_variants, np.int64)
     chunks = range(view.n_chunks)
-    for index, (counts, missing) in run_map(_count_chunk, chunks, view, mask, label=f"count {opened.name}"):
+    for index, found in run_map(_survey_chunk, chunks, view, training, dosage, label=f"count {opened.name}"):
         at = view.chunk_rows[index][2]
-        mean[at], varies[at], gaps[at] = *_mean_of(counts), missing
+        mean[at], varies[at], gaps[at] = found
     return mean, varies, gaps
 
 
-def _mean_of(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(mean, whether it varies) of variants by their counts of codes, (variants, 4)."""
-    called = counts[:, :3].sum(axis=1)
+def _mean_and_variation(values: np.ndarray, training: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """(mean in the training samples, whether they vary there) of variants: packed codes, or dosages uint16."""
+    if values.dtype == np.uint16:
+        called, sums, squares = dosage_moments(values, training)
+        varies = squares * called > sums * sums * (1 + 1e-12)  # exact sums of steps; off by rounding at most
+    else:
+        counts = count_codes(values, n, mask=sample_mask(training, n))
+        called, sums = counts[:, :3].sum(axis=1), counts[:, 1] + 2.0 * counts[:, 2]
+        varies = (counts[:, :3] > 0).sum(axis=1) > 1
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = (counts[:, 1] + 2.0 * counts[:, 2]) / called
-    return mean, (counts[:, :3] > 0).sum(axis=1) > 1
+        return sums / called, varies
 
 
 def _read_set(opened: OpenedSet, training: np.ndarray, dosage: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -251,19 +268,15 @@ def _read_set(opened: OpenedSet, training: np.ndarray, dosage: bool) -> tuple[np
         total = view.n_variants
     rows = np.empty((total, 4 * width), np.uint16) if dosage else np.empty((total, width), np.uint8)
     mean, varies = np.empty(total), np.empty(total, bool)
-    mask = sample_mask(training, n)
     for at, block in blocks:
         values = _as_rows(opened, block)
         if dosage:
-            values = values if values.dtype == np.uint16 else _dosages_of(values, n)
-            called, sums, squares = dosage_moments(values, training)
-            varies[at] = squares * called > sums * sums * (1 + 1e-12)  # exact sums of steps; off by rounding at most
-            with np.errstate(invalid="ignore", divide="ignore"):
-                mean[at] = sums / called
-            values = in_planes(values)
+            values = dosages_of(values, n)
+        mean[at], varies[at] = _mean_and_variation(values, training, n)
+        if dosage:
+            in_planes(values, out=rows[at])
         else:
-            mean[at], varies[at] = _mean_of(count_codes(values, n, mask=mask))
-        rows[at] = values
+            rows[at] = values
     return rows, mean, varies
 
 
@@ -274,17 +287,23 @@ def _as_rows(opened: OpenedSet, block: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(block.T) if block.dtype == np.uint16 else pack_array(block)
 
 
-def _dosages_of(packed: np.ndarray, n: int) -> np.ndarray:
-    """Packed codes as dosages uint16 (variants, samples)."""
+def dosages_of(values: np.ndarray, n: int) -> np.ndarray:
+    """Dosages uint16 (variants, samples) as they are, packed codes as such."""
+    if values.dtype == np.uint16:
+        return values
     steps = np.array([0, DOSAGE_SCALE, 2 * DOSAGE_SCALE, DOSAGE_MISSING], np.uint16)
-    return steps[unpack(packed, n)]
+    return steps[unpack(values, n)]
 
 
 def _read_chunk(index: int, view: GenotypeView) -> np.ndarray:
     return view.read_codes(index)
 
 
-def _count_chunk(index: int, view: GenotypeView, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(counts of the codes of the masked samples, missing calls among all samples) of the variants of a chunk."""
+def _survey_chunk(
+    index: int, view: GenotypeView, training: np.ndarray, dosage: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What `_survey` finds of the variants of a chunk."""
+    n = view.n_samples
     block = view.read_codes(index)
-    return count_codes(block, view.n_samples, mask=mask), count_codes(block, view.n_samples)[:, 3].astype(np.int64)
+    missing = (block == DOSAGE_MISSING).sum(axis=1) if block.dtype == np.uint16 else count_codes(block, n)[:, 3]
+    return (*_mean_and_variation(dosages_of(block, n) if dosage else block, training, n), missing.astype(np.int64))

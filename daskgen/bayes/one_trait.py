@@ -32,23 +32,23 @@ def fit_trait(name: str, inputs: Inputs, sets: Sequence[OpenedSet], settings: Se
     training = np.where(used, phenotype, np.nan)
     variance = float(np.var(training[used], ddof=1))
     share = 0.5 * variance / (1 + len(inputs.levels))  # what is not genetic, over the random terms and the residual
-    prepared = prepare(name, used, inputs, sets, settings, share)
     genetic = 0.5 * variance if settings.genetic_variance is None else settings.genetic_variance
     residual = share if settings.residual_variance is None else settings.residual_variance
-    priors = [
-        marker_prior(
-            settings.method,
-            genetic_variance=genetic / len(sets),
-            heterozygosity=prepared.heterozygosity(number),
-            pi=settings.pi,
-            gamma=settings.gamma,
-            estimate_pi=settings.estimate_pi,
-            estimate_variance=settings.estimate_marker_variance,
-            marker_variance=settings.marker_variance,
-            df=settings.df,
-        )
-        for number in range(len(sets))
-    ]
+    prior = partial(
+        marker_prior,
+        settings.method,
+        genetic_variance=genetic / len(sets),
+        pi=settings.pi,
+        gamma=settings.gamma,
+        estimate_pi=settings.estimate_pi,
+        estimate_variance=settings.estimate_marker_variance,
+        marker_variance=settings.marker_variance,
+        df=settings.df,
+    )
+    prior(heterozygosity=np.ones(np.size(settings.pi)))  # raises what is to be raised before genotypes are read
+    with_records = np.bincount(inputs.sample[used], minlength=inputs.n_samples) > 0
+    prepared = prepare(name, used, with_records, inputs, sets, settings, share)
+    priors = [prior(heterozygosity=prepared.heterozygosity(number)) for number in range(len(sets))]
     records = make_records(training, inputs.weights, prepared.design, inputs.sample, inputs.n_samples)
     loaded = load_markers(prepared, settings, priors, records.w)
     problem = Problem(
@@ -75,7 +75,7 @@ def fit_trait(name: str, inputs: Inputs, sets: Sequence[OpenedSet], settings: Se
         settings,
         loaded,
         float(np.average(expected, weights=np.diff(prepared.set_start))),
-        [training, inputs.weights, loaded.matrix.shift],
+        [training, inputs.sample, inputs.weights, loaded.matrix.shift],
         checkpoint,
         variance,
         lambda run: make_posterior(

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from daskgen.bayes.blocks import Blocks
-from daskgen.bayes.holding import LIBRARIES, Holding, Place, chain_bytes, holding_of
+from daskgen.bayes.holding import LIBRARIES, Holding, Place, chain_bytes, draw_bytes, holding_of
 from daskgen.bayes.matrix import MarkerMatrix
 from daskgen.bayes.preparation import Prepared
+from daskgen.bayes.rows import StoredMatrix
 from daskgen.bayes.settings import Settings
 from daskgen.kernels.genotype_layout import packed_width
 from daskgen.passes import MemoryItem, Plan
@@ -21,6 +22,7 @@ __all__ = ["announce", "keeps_effects", "leakage", "make_plan"]
 log = logging.getLogger("daskgen.bayes")
 
 _LOWER: Mapping[Place, str] = {"memory": "fewer variants", "store": "", "workers": "more workers"}
+_NEIGHBOURS = 64  # markers at each side of a block's end whose correlations are looked at
 _LARGE_EFFECT_DRAWS = 200_000_000  # entries of kept effects, 12 bytes each
 
 
@@ -31,16 +33,18 @@ def keeps_effects(settings: Settings, expected: float, draws: int) -> bool:
     return expected * draws * settings.chains <= _LARGE_EFFECT_DRAWS / 10
 
 
-def leakage(matrix: MarkerMatrix, blocks: Blocks, weights: np.ndarray, diagonal: np.ndarray) -> str:
-    """Mean squared correlation of neighbouring blocks' markers against 1 / n, what unrelated samples would give."""
+def leakage(matrix: MarkerMatrix | StoredMatrix, blocks: Blocks, weights: np.ndarray) -> str:
+    """Mean squared correlation of markers at both sides of blocks' ends, against 1 / n, what unrelated samples would
+    give. weights: planes (4, bytes).
+    """
     found = []
     root = np.sqrt(weights).reshape(-1)
     for b in range(min(8, len(blocks.owner) - 1)):
         first, middle, last = (int(blocks.start[b + i]) for i in range(3))
+        first, last = max(first, middle - _NEIGHBOURS), min(last, middle + _NEIGHBOURS)
         values = matrix.values(first, last) * root
-        cross = values[: middle - first] @ values[middle - first :].T
-        scale = np.outer(diagonal[first:middle], diagonal[middle:last])
-        found.append(float((cross**2 / scale).mean()))
+        values /= np.linalg.norm(values, axis=1, keepdims=True)
+        found.append(float(((values[: middle - first] @ values[middle - first :].T) ** 2).mean()))
     mean = float(np.mean(found)) if found else 0.0
     return (
         f"the mean squared correlation between markers of neighbouring blocks is {mean:.4f}, "
@@ -53,12 +57,13 @@ def make_plan(prepared: Prepared, settings: Settings, states: int) -> tuple[Plan
     chains, width = settings.chains, packed_width(prepared.n_samples)
     loaded, blocks, p = prepared.loaded, prepared.blocks, int(prepared.set_start[-1])
     traits = prepared.n_traits
-    state = chains * chain_bytes(p, width, traits)
-    draws = chains * prepared.draws * 8 * (12 + traits * (traits + 4) + states)
+    state = chains * chain_bytes(p, width, traits, states)
+    draws = chains * draw_bytes(prepared.draws, traits, states)
     holding = holding_of(prepared.place, loaded, blocks, settings, state + draws)
+    copies = f" as {prepared.n_samples:,} copies" if prepared.n_samples > prepared.n_given else ""
     plan = Plan(
         f"{prepared.name}: {chains} chains, {p:,} markers in {len(blocks.owner):,} blocks, "
-        f"{prepared.n_samples:,} samples",
+        f"{prepared.n_given:,} samples{copies}",
         bytes_per_pass=holding.read_bytes or sum(one.nbytes for one in loaded),
         passes=prepared.iterations if holding.read_bytes else None,
         memory=[
@@ -67,7 +72,7 @@ def make_plan(prepared: Prepared, settings: Settings, states: int) -> tuple[Plan
             MemoryItem("Gram matrices of the blocks", holding.gram_bytes, lower="smaller blocks (--blocks)"),
             MemoryItem("state and sums of the chains", state, lower="fewer chains"),
             MemoryItem("draws", draws),
-            MemoryItem("work space of the threads", prepared.threads * (width * 4 * 8 * 2 + 16 * 256 * 256)),
+            MemoryItem("reading and work space of the threads", holding.work_bytes),
         ],
         memory_limit=holding.limit,
         workers=holding.workers,
@@ -78,7 +83,7 @@ def make_plan(prepared: Prepared, settings: Settings, states: int) -> tuple[Plan
 
 def announce(prepared: Prepared, priors: Sequence[Any], settings: Settings, plan: Plan) -> None:
     """Samples, markers, chains and the plan, to the log."""
-    n = f"{prepared.n_samples:,}"
+    n = f"{prepared.n_given:,}"
     log.info("Samples    %s in the genotypes, %s with a record of %s", n, _count(prepared), prepared.name)
     for one, prior in zip(prepared.loaded, priors, strict=True):
         said = prior.description()

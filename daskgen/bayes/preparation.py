@@ -23,7 +23,8 @@ __all__ = ["Prepared", "check_phenotype", "prepare"]
 @dataclass(frozen=True, eq=False)
 class Prepared:
     """What is known before the priors are. name: of the trait or traits; used: bool (records,); with_records: bool
-    (samples,); set_start: int64 (sets + 1,), the markers of each set.
+    (samples,), those whose mean centres the genotypes; set_start: int64 (sets + 1,), the markers of each set. n_given:
+    samples of the genotypes, of which there may be copies.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Prepared:
     threads: int
     n_traits: int
     place: Place
+    n_given: int
 
     @property
     def n_samples(self) -> int:
@@ -65,28 +67,31 @@ def check_phenotype(name: str, phenotype: np.ndarray, used: np.ndarray) -> None:
 def prepare(
     name: str,
     used: np.ndarray,
+    with_records: np.ndarray,
     inputs: Inputs,
     sets: Sequence[OpenedSet],
     settings: Settings,
     random_variance: float,
     n_traits: int = 1,
 ) -> Prepared:
-    """Genotypes of the samples with a record in `used`, bool (records,), the design, blocks and numbers of iterations.
+    """Genotypes, the design of the records where `used`, bool (records,), blocks and numbers of iterations.
 
-    random_variance: start value of the variance of each random term.
+    with_records: bool (samples of the sets,), see `Prepared`; random_variance: start value of the variance of each
+    random term.
     """
-    with_records = np.bincount(inputs.sample[used], minlength=inputs.n_samples) > 0
-    place = place_of(sets, settings, n_traits)
-    loaded = load_sets(
-        list(sets), with_records, center=settings.center, maf_min=settings.maf_min, in_store=place != "memory"
-    )
     terms = [
         random_term(term, levels, used, inputs.precisions.get(term), random_variance)
         for term, levels in inputs.levels.items()
     ]
     design = make_design(inputs.fixed, terms, used, intercept=True)
+    n_training, given = int(with_records.sum()), np.cumsum([0, *(one.n_variants for one in sets)])
+    iterations_of(settings, make_blocks(settings.blocks, given, n_training, settings.schedule))  # of all: errors first
+    place = place_of(sets, settings, n_traits)
+    loaded = load_sets(
+        list(sets), with_records, center=settings.center, maf_min=settings.maf_min, in_store=place != "memory"
+    )
     set_start = np.concatenate([[0], np.cumsum([one.n_markers for one in loaded])]).astype(np.int64)
-    blocks = make_blocks(settings.blocks, set_start, int(with_records.sum()), settings.schedule)
+    blocks = make_blocks(settings.blocks, set_start, n_training, settings.schedule)
     iterations = iterations_of(settings, blocks)
     draws = (iterations - settings.burn_in) // settings.thin
     if draws < 1:
@@ -94,5 +99,17 @@ def prepare(
             "no draw would be saved.", found=f"{iterations - settings.burn_in} iterations, thin {settings.thin}"
         )
     return Prepared(
-        name, used, with_records, loaded, set_start, design, blocks, iterations, draws, limits.cores(), n_traits, place
+        name,
+        used,
+        with_records,
+        loaded,
+        set_start,
+        design,
+        blocks,
+        iterations,
+        draws,
+        limits.cores(),
+        n_traits,
+        place,
+        inputs.n_samples,
     )

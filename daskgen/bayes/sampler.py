@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from daskgen.bayes.blocks import Blocks
 from daskgen.bayes.chains import ChainsOfKernel, for_each_chain
-from daskgen.bayes.exchange import Exchange
 from daskgen.bayes.methods import MarkerPrior
 from daskgen.bayes.records import Design
 from daskgen.bayes.streaming import Feed
-from daskgen.kernels.gibbs import BLOCK, ITERATION, SUMS, run, work_space
+from daskgen.kernels.gibbs import run, work_space
 from daskgen.kernels.gibbs_types import COMMON, LASSO, GivenDraws, Markers, Priors, Records, State, Sums
-from daskgen.kernels.hooks import Hook
 from daskgen.kernels.philox import philox_key
 
 __all__ = ["Chains", "Problem", "trace_columns"]
@@ -28,11 +25,7 @@ _NO_DRAWS = GivenDraws(np.zeros((0, 0)), _NONE, _NONE, _NONE, np.zeros((0, 0)))
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Data and priors of one trait, shared by its chains.
-
-    markers, records: of the kernel, markers being None where only workers have them; feed: what brings those that are
-    in the store; set_start: int64 (sets + 1,), the markers of each set.
-    """
+    """Data and priors of one trait: see `chains.KernelProblem`."""
 
     markers: Markers | None
     records: Records
@@ -111,19 +104,15 @@ def trace_columns(problem: Problem) -> list[str]:
 
 @dataclass(eq=False)
 class Chains(ChainsOfKernel):
-    """Chains of one trait. feed: brings the genotypes, where not all of them are in memory; exchange: of the gang that
-    has the samples together.
-    """
+    """Chains of one trait."""
 
     problem: Problem
     state: State
     sums: Sums
-    feed: Feed | None = None
-    exchange: Exchange | None = None
 
     @classmethod
     def start(
-        cls, problem: Problem, n_chains: int, n_draws: int, seed: int, *, purpose: str = "bayes", first: int = 0
+        cls, problem: Problem, n_chains: int, n_draws: int, seed: int, *, first: int = 0, purpose: str = "bayes"
     ) -> Chains:
         """Chains at their start values: no marker has an effect, variances as the priors say. first: number of the
         first chain, which its draws depend on.
@@ -169,7 +158,7 @@ class Chains(ChainsOfKernel):
             np.zeros((n_chains, 0, p), np.float32),
         )
         keys = np.stack([philox_key(seed, purpose, chain) for chain in range(first, first + n_chains)])
-        return cls(problem, keys, state, sums, feed=problem.feed)
+        return cls(problem, keys, state, sums)
 
     @property
     def _kernel(self) -> Callable[..., int]:
@@ -181,33 +170,6 @@ class Chains(ChainsOfKernel):
 
     def _work_space(self, chains: int, tiles: int, longest: int) -> tuple[np.ndarray, ...]:
         return work_space(chains, self.problem.n_markers, self.problem.records.w.shape[1], longest)
-
-    @property
-    def helped(self) -> bool:
-        return self.feed is not None or self.exchange is not None
-
-    def _hook(self, space: tuple[np.ndarray, ...]) -> Hook | None:
-        if not self.helped:
-            return None
-        partial_sums = space[0]
-
-        def asked(what: int, number: int) -> None:
-            if what == BLOCK and self.feed is not None:
-                self.feed.bring(number)
-            elif what == SUMS and self.exchange is not None:
-                self.exchange.add(partial_sums)
-            elif what == ITERATION and self.exchange is not None:
-                self.exchange.gather(self.state)
-
-        if self.feed is not None:
-            self.feed.begin()
-        return Hook(asked)
-
-    def _part(self, tiles: int, hook: Hook | None) -> tuple[Any, ...]:
-        address = 0 if hook is None else hook.address
-        if self.exchange is None:
-            return np.array([0, tiles]), 0, address
-        return self.exchange.bounds, self.exchange.member, address
 
     def residual_variances(self) -> np.ndarray:
         """As they are now, of all chains."""

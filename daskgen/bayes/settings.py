@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from daskgen.bayes.blocks import Blocks
+from daskgen.bayes.methods import METHODS
 from daskgen.errors import UsageError
 
 __all__ = ["Settings", "iterations_of"]
@@ -65,6 +66,13 @@ class Settings:
                 raise UsageError(f"{name} must be above 2: the prior of a variance has no mean otherwise.", found=df)
         if not 0 <= self.maf_min < 0.5:
             raise UsageError("maf_min is out of range.", found=self.maf_min, expected="0 to 0.5")
+        if self.method not in METHODS:
+            raise UsageError(f"there is no method {self.method!r}.", expected=", ".join(METHODS))
+        pi = np.asarray(list(self.pi.values()) if isinstance(self.pi, Mapping) else self.pi, np.float64)
+        if not np.isfinite(pi).all() or (pi < 0).any() or (pi > 1).any():
+            raise UsageError(
+                "pi must lie in [0, 1]: it is the probability that a marker has no effect.", found=str(self.pi)[:80]
+            )
 
     def check_one_trait(self) -> None:
         """UsageError for what only several traits have, and for variances that are not above 0."""

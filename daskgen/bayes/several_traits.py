@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from daskgen.bayes.copies import copies_of
 from daskgen.bayes.fitting import finish, load_markers
 from daskgen.bayes.inputs import Inputs
 from daskgen.bayes.loading import OpenedSet
@@ -26,12 +27,8 @@ __all__ = ["fit_traits"]
 def fit_traits(inputs: Inputs, sets: Sequence[OpenedSet], settings: Settings, checkpoint: Any) -> TraitPosterior:
     """The joint posterior of all traits of `inputs`; see `daskgen.bayes.fit`.
 
-    A sample takes part where it has any of the traits and all covariates; what it lacks is drawn in each iteration.
+    A record takes part where it has any of the traits and all covariates; what it lacks is drawn in each iteration.
     """
-    if inputs.repeated:
-        raise UsageError(
-            "several traits need one record of each sample.", do="average the records, or fit one trait at a time"
-        )
     if settings.gamma is not None:
         raise UsageError("gamma belongs to BayesR.", found=f"method {settings.method}")
     names = list(inputs.traits)
@@ -43,29 +40,34 @@ def fit_traits(inputs: Inputs, sets: Sequence[OpenedSet], settings: Settings, ch
     phenotypes = np.where(used, phenotypes, np.nan)
     variance = np.nanvar(phenotypes, axis=1, ddof=1)
     share = 0.5 * variance / (1 + len(inputs.levels))
-    prepared = prepare(", ".join(names), used, inputs, sets, settings, 1.0, len(names))
     start = partial(covariance_start, traits=len(names), diagonal=settings.constraint)
     genetic = start(settings.genetic_variance, "genetic_variance", default=np.diag(0.5 * variance))
     residual = start(settings.residual_variance, "residual_variance", default=np.diag(share))
-    priors = [
-        trait_prior(
-            settings.method,
-            len(names),
-            genetic_covariance=genetic / len(sets),
-            heterozygosity=prepared.heterozygosity(number),
-            pi=settings.pi,
-            estimate_pi=settings.estimate_pi,
-            estimate_variance=settings.estimate_marker_variance,
-            marker_variance=settings.marker_variance,
-            df=settings.df,
-            sampler=settings.sampler,
-            constraint=settings.constraint,
-        )
-        for number in range(len(sets))
-    ]
-    records = make_trait_records(phenotypes, used, inputs.weights, prepared.design)
-    loaded = load_markers(prepared, settings, priors, records.w, np.dtype(np.float64))
-    assert loaded.markers is not None  # several traits are held in memory
+    prior = partial(
+        trait_prior,
+        settings.method,
+        len(names),
+        genetic_covariance=genetic / len(sets),
+        pi=settings.pi,
+        estimate_pi=settings.estimate_pi,
+        estimate_variance=settings.estimate_marker_variance,
+        marker_variance=settings.marker_variance,
+        df=settings.df,
+        sampler=settings.sampler,
+        constraint=settings.constraint,
+    )
+    prior(heterozygosity=np.ones(1))  # raises what is to be raised before genotypes are read
+    copies = copies_of(inputs, used)
+    standing = np.zeros(len(copies.sample), bool)
+    standing[copies.first] = True
+    standing &= copies.spread(used, False)
+    prepared = prepare(", ".join(names), used, standing, inputs, copies.sets(sets), settings, 1.0, len(names))
+    priors = [prior(heterozygosity=prepared.heterozygosity(number)) for number in range(len(sets))]
+    weights = None if inputs.weights is None else copies.spread(inputs.weights, 0.0)
+    records = make_trait_records(
+        copies.spread(phenotypes, np.nan), copies.spread(used, False), weights, prepared.design, standing
+    )
+    loaded = load_markers(prepared, settings, priors, records.w)
     problem = TraitProblem(
         loaded.markers,
         records,
@@ -82,6 +84,7 @@ def fit_traits(inputs: Inputs, sets: Sequence[OpenedSet], settings: Settings, ch
         settings.estimate_residual_variance,
         settings.constraint,
         settings.schedule == "independent",
+        loaded.feed,
     )
     chains = TraitChains.start(problem, settings.chains, prepared.draws, settings.seed)
     bits = priors[0].states[:, None] >> np.arange(len(names)) & 1
@@ -91,10 +94,16 @@ def fit_traits(inputs: Inputs, sets: Sequence[OpenedSet], settings: Settings, ch
         settings,
         loaded,
         float((priors[0].pi @ bits).mean()),
-        [phenotypes, inputs.weights, loaded.matrix.shift],
+        [phenotypes, inputs.sample, inputs.weights, loaded.matrix.shift],
         checkpoint,
         variance,
         lambda run: make_trait_posterior(
-            chains, prepared, settings, phenotypes, run, partial(loaded.matrix.covariance, observed=records.w)
+            chains,
+            prepared,
+            settings,
+            copies,
+            copies.spread(~np.isnan(phenotypes), False),
+            run,
+            partial(loaded.matrix.covariance, observed=records.observed),
         ),
     )

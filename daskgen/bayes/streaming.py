@@ -23,7 +23,7 @@ import numpy as np
 from daskgen import limits
 from daskgen.bayes.blocks import Blocks
 from daskgen.bayes.rows import StoredRows, parts_of, stored_gram
-from daskgen.kernels.genotype_dots import find_gaps, n_tiles
+from daskgen.kernels.genotype_dots import n_tiles
 from daskgen.kernels.gibbs_types import Markers
 
 __all__ = ["RING", "Feed", "Residence"]
@@ -36,7 +36,7 @@ _WAIT_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Residence:
-    """What of the genotypes is in memory. part_bytes: packed bytes of a part; resident: how many parts stay;
+    """What of the genotypes is in memory. part_bytes: bytes of the rows of a part; resident: how many parts stay;
     gram_in_memory: whether all Gram matrices do.
     """
 
@@ -63,7 +63,7 @@ class Feed:
         threads: int,
     ):
         self._rows, self._blocks = rows, blocks
-        self._parts = parts_of(blocks, rows.width, residence.part_bytes)
+        self._parts = parts_of(blocks, rows.row_bytes, residence.part_bytes)
         self._resident = min(residence.resident, len(self._parts))
         if len(self._parts) - self._resident <= RING:  # a ring for so few would hold them all
             self._resident = len(self._parts)
@@ -72,7 +72,9 @@ class Feed:
         self._tiles = n_tiles(rows.width)
         self._scratch: Any = None
         sizes = [int(blocks.start[part.stop] - blocks.start[part.start]) for part in self._parts]
-        holes = [int(gaps[blocks.start[part.start] : blocks.start[part.stop]].sum()) for part in self._parts]
+        holes = self._holes = [
+            int(gaps[blocks.start[part.start] : blocks.start[part.stop]].sum()) for part in self._parts
+        ]
         gram = [int((blocks.sizes[part.start : part.stop] ** 2).sum()) for part in self._parts]
         slots = [*range(self._resident), *([None] * ring)]
         length = self._slots(sizes, slots, 1)
@@ -86,9 +88,9 @@ class Feed:
         self._gram = values
         self._gram_file_at = np.concatenate([[0], np.cumsum(gram)])
         single = values.dtype == np.float32
+        self._values = rows.empty(int(self._row_at[-1]))
         self.markers = Markers(
-            np.zeros((int(self._row_at[-1]), rows.width), np.uint8),
-            np.zeros((0, 0), np.uint16),
+            *rows.codes_and_dosages(self._values),
             shift,
             missing,
             np.zeros(int(self._gap_at[-1]), np.int64),
@@ -128,9 +130,9 @@ class Feed:
 
     @property
     def streamed_bytes(self) -> int:
-        """Packed bytes that a sweep reads."""
+        """Bytes of rows that a sweep reads."""
         first = int(self._blocks.start[self._parts[self._resident].start]) if self._reader else self._rows.n_markers
-        return (self._rows.n_markers - first) * self._rows.width
+        return (self._rows.n_markers - first) * self._rows.row_bytes
 
     def _prepare(self, weights: np.ndarray, threads: int) -> None:
         """One pass over the store: Gram matrices, diagonal, and the parts that stay."""
@@ -139,7 +141,7 @@ class Feed:
             folder = limits.scratch(None)
             self._scratch = tempfile.TemporaryFile(prefix="daskgen-gram-", dir=Path(folder))  # noqa: SIM115
         done = stored_gram(self._rows, blocks, self._parts, markers.shift, markers.missing, weights, threads)
-        for number, (packed, gram, diagonal) in enumerate(done):
+        for number, (values, gram, diagonal) in enumerate(done):
             part = self._parts[number]
             markers.diagonal[blocks.start[part.start] : blocks.start[part.stop]] = diagonal
             if self._gram_in_memory:
@@ -149,22 +151,25 @@ class Feed:
             if self._scratch is not None:
                 self._scratch.flush()
             if number < self._resident:
-                self._fill(number, number, packed)
+                self._fill(number, number, values)
 
-    def _fill(self, number: int, slot: int, packed: np.ndarray | None = None) -> None:
+    def _fill(self, number: int, slot: int, values: np.ndarray | None = None) -> None:
         """Put part `number` into a slot, its rows from the store where they are not given."""
         blocks, markers = self._blocks, self.markers
         part = self._parts[number]
         first, last = int(blocks.start[part.start]), int(blocks.start[part.stop])
         row, gap, place = (int(at[slot]) for at in (self._row_at, self._gap_at, self._place_at))
-        codes = markers.packed[row : row + last - first]
-        if packed is None:
-            self._rows.read(first, last, codes)
+        here = self._values[row : row + last - first]
+        if values is None:
+            self._rows.read(first, last, here)
         else:
-            codes[:] = packed
-        starts, places = find_gaps(codes, self._rows.n_samples)
-        markers.gap_start[gap : gap + len(starts)] = starts + place
-        markers.gap_place[place : place + len(places)] = places
+            here[:] = values
+        if self._holes[number]:
+            starts, places = self._rows.matrix(here, markers.shift, markers.missing).gaps()
+            markers.gap_start[gap : gap + len(starts)] = starts + place
+            markers.gap_place[place : place + len(places)] = places
+        else:
+            markers.gap_start[gap : gap + len(here) * self._tiles + 1] = place
         if self._scratch is not None:
             where = self._gram[self._gram_at[slot] : self._gram_at[slot + 1]]
             count = int(self._gram_file_at[number + 1] - self._gram_file_at[number])

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from daskgen.bayes.copies import Copies
 from daskgen.bayes.planes import from_planes
 from daskgen.bayes.preparation import Prepared
 from daskgen.bayes.result import draws_of_effects, fit_attributes, mean_and_variance, variant_columns, warn_of
@@ -24,19 +25,24 @@ def make_trait_posterior(
     chains: TraitChains,
     prepared: Prepared,
     settings: Settings,
-    phenotypes: np.ndarray,
+    copies: Copies,
+    seen: np.ndarray,
     run: RunKey,
     covariance: Callable[[int, int], np.ndarray],
 ) -> TraitPosterior:
-    """The posterior of several traits. phenotypes: (T, samples), NaN where missing; covariance: see `Posterior`."""
+    """The posterior of several traits. copies: of the samples, by their records; seen: bool (T, copies), where there is
+    a value; covariance: see `Posterior`.
+    """
     problem, sums = chains.problem, chains.sums
     names, t = list(problem.traits), problem.n_traits
     total = chains.n_chains * chains.saved
     mean, spread = mean_and_variance(sums.effect, sums.effect_square, total)
     value, pev = (
-        from_planes(planes, problem.n_samples).T
+        from_planes(planes, problem.n_samples).T[copies.first]
         for planes in mean_and_variance(sums.genetic, sums.genetic_square, total)
     )
+    phenotyped = np.zeros((len(copies.first), t), bool)
+    np.logical_or.at(phenotyped, copies.sample, seen.T)
     trace = sums.trace[:, : chains.saved]
     columns = trait_trace_columns(problem)
     genetic = np.array([trace[:, :, columns.index(f"genetic_variance_{name}")].mean() for name in names])
@@ -51,7 +57,7 @@ def make_trait_posterior(
         "breeding_value": (("sample", "trait"), value),
         "pev": (("sample", "trait"), pev),
         "reliability": (("sample", "trait"), reliability),
-        "phenotyped": (("sample", "trait"), ~np.isnan(phenotypes).T),
+        "phenotyped": (("sample", "trait"), phenotyped),
         "trace": (("chain", "draw", "quantity"), trace),
         "location_draws": (("chain", "draw", "location"), sums.theta[:, : chains.saved]),
         **draws_of_effects(chains),
@@ -70,7 +76,10 @@ def make_trait_posterior(
             "location": np.array([f"{effect}:{name}" for effect in problem.design.names for name in names], text),
             "trait": np.array(names, text),
             "state": np.array([state_name(int(state), t) for state in problem.priors[0].states], text),
-            "sample_id": ("sample", np.array([str(i) for i in prepared.loaded[0].opened.sample_id], text)),
+            "sample_id": (
+                "sample",
+                np.array([str(i) for i in prepared.loaded[0].opened.sample_id[copies.first]], text),
+            ),
         },
         attrs=fit_attributes(chains, prepared, settings),
     )

@@ -12,6 +12,7 @@ from daskgen.bayes.blocks import Blocks
 from daskgen.bayes.chains import ChainsOfKernel, for_each_chain
 from daskgen.bayes.planes import to_planes
 from daskgen.bayes.records import Design
+from daskgen.bayes.streaming import Feed
 from daskgen.bayes.trait_priors import TraitPrior, covariance_scale, state_name
 from daskgen.kernels.genotype_layout import packed_width
 from daskgen.kernels.gibbs_types import Markers
@@ -29,9 +30,9 @@ _MOST_STATES = 16  # states up to which how often a marker is in each is counted
 
 @dataclass(frozen=True, eq=False)
 class TraitProblem:
-    """Data and priors of several traits, shared by their chains. residual: R at the start, (T, T)."""
+    """Data and priors of several traits: see `chains.KernelProblem`. residual: R at the start, (T, T)."""
 
-    markers: Markers
+    markers: Markers | None
     records: TraitRecords
     design: Design
     priors: Sequence[TraitPrior]
@@ -46,6 +47,7 @@ class TraitProblem:
     estimate_residual_variance: bool
     constraint: bool
     independent: bool = False
+    feed: Feed | None = None
 
     @property
     def n_markers(self) -> int:
@@ -83,9 +85,13 @@ class TraitProblem:
 
 
 def make_trait_records(
-    phenotypes: np.ndarray, used: np.ndarray, weights: np.ndarray | None, design: Design
+    phenotypes: np.ndarray, used: np.ndarray, weights: np.ndarray | None, design: Design, observed: np.ndarray
 ) -> TraitRecords:
-    """Planes and compressed columns. phenotypes: float64 (T, samples), NaN where missing; used: bool (samples,)."""
+    """Planes and compressed columns.
+
+    phenotypes: float64 (T, samples), NaN where missing; used: bool (samples,); weights: (samples,); observed: bool
+    (samples,), which count for the genetic variance. With several records of a sample, samples are its copies.
+    """
     traits, n = phenotypes.shape
     seen = ~np.isnan(phenotypes) & used
     weight = np.where(used, 1.0 if weights is None else weights, 0.0)
@@ -100,6 +106,7 @@ def make_trait_records(
     return TraitRecords(
         to_planes(np.where(seen, phenotypes, 0.0)),
         to_planes(weight),
+        to_planes(observed.astype(np.float64)),
         np.ascontiguousarray(index.reshape(-1, 4).T),
         patterns.astype(np.int64),
         design.pointer,
@@ -146,9 +153,18 @@ class TraitChains(ChainsOfKernel):
 
     @classmethod
     def start(
-        cls, problem: TraitProblem, n_chains: int, n_draws: int, seed: int, *, purpose: str = "bayes-traits"
+        cls,
+        problem: TraitProblem,
+        n_chains: int,
+        n_draws: int,
+        seed: int,
+        *,
+        purpose: str = "bayes-traits",
+        first: int = 0,
     ) -> TraitChains:
-        """Chains at their start values: no marker has an effect, covariances as the priors say."""
+        """Chains at their start values: no marker has an effect, covariances as the priors say. first: number of the
+        first chain, which its draws depend on.
+        """
         p, q, t = problem.n_markers, len(problem.design.term), problem.n_traits
         shape = (n_chains, t, 4, problem.records.w.shape[1])
         each = partial(for_each_chain, n_chains=n_chains)
@@ -184,7 +200,8 @@ class TraitChains(ChainsOfKernel):
             np.zeros((n_chains, n_draws, q * t)),
             np.zeros((n_chains, 0, p * t), np.float32),
         )
-        return cls(problem, np.stack([philox_key(seed, purpose, chain) for chain in range(n_chains)]), state, sums)
+        keys = np.stack([philox_key(seed, purpose, chain) for chain in range(first, first + n_chains)])
+        return cls(problem, keys, state, sums)
 
     @property
     def _kernel(self) -> Callable[..., int]:
@@ -196,14 +213,16 @@ class TraitChains(ChainsOfKernel):
 
     def _work_space(self, chains: int, tiles: int, longest: int) -> tuple[np.ndarray, ...]:
         t = self.problem.n_traits
+        vectors, longest = chains * t, max(longest, t * (t + 2) + 1)
         return (
-            np.zeros((tiles, t, max(longest, t * (t + 2)))),
-            np.zeros((t, *self.problem.records.w.shape)),
-            np.zeros((t, tiles, LIMBS, 4, TILE), np.int16),
-            np.zeros((t, tiles)),
-            np.zeros((t, tiles)),
-            np.zeros((chains, self.problem.n_markers, t)),
-            np.zeros((len(self.problem.records.patterns), 2, t, t)),
+            np.zeros((tiles, vectors, longest)),
+            np.zeros((vectors, *self.problem.records.w.shape)),
+            np.zeros((vectors, tiles, LIMBS, 4, TILE), np.int16),
+            np.zeros((vectors, tiles)),
+            np.zeros((vectors, tiles)),
+            np.zeros((chains, t, self.problem.n_markers)),
+            np.zeros((chains, 2, longest, t)),
+            np.zeros((chains, len(self.problem.records.patterns), 2, t, t)),
         )
 
     def residual_variances(self) -> np.ndarray:

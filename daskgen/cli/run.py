@@ -58,7 +58,7 @@ class Run:
         self._cleanup = contextlib.ExitStack()
         # What the command makes: the path --out itself, or files whose names begin with it.
         self._products = [settings.out + suffix for suffix in suffixes] if settings.out is not None else []
-        self._existed = any(map(os.path.lexists, self._products))
+        self._before = [_stamp(path) for path in self._products]
 
     def __enter__(self) -> Run:
         self._started, self._clock = now(), time.monotonic()
@@ -107,7 +107,8 @@ class Run:
 
     def _failed(self, error: BaseException) -> int:
         interrupted = failures.exit_code(error) == failures.INTERRUPTED
-        written = not self._existed and any(map(os.path.lexists, self._products))
+        after = [_stamp(path) for path in self._products]
+        written = any(stamp is not None and stamp != then for stamp, then in zip(after, self._before, strict=True))
         if interrupted:
             code = failures.INTERRUPTED if self.resumable else failures.UNEXPECTED
             text = "Stopped."
@@ -133,7 +134,7 @@ class Run:
         if written:
             again = " or finish it with --resume" if self.resumable else ""
             return f"{self.settings.out} is incomplete: replace it with --force{again}"
-        return f"{self.settings.out} is as it was" if self._existed else "nothing written"
+        return f"{self.settings.out} is as it was" if any(self._before) else "nothing written"
 
     def _finish(self, code: int | None) -> None:
         if code is None or not self.keeps_log:
@@ -188,6 +189,15 @@ def _messages(run: Run) -> Iterator[None]:
         logger.removeHandler(handler)
         logger.setLevel(before[0])
         logger.propagate = before[1]
+
+
+def _stamp(path: str) -> tuple[int, int] | None:
+    """What changes when a file or store is written anew; None where there is nothing."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def _peak_memory() -> int:

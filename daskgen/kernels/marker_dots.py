@@ -37,15 +37,14 @@ def marker_products(
 ):  # fmt: skip
     """out[tile, v, j] = x_j' v over the samples of some tiles, for the markers j of a block and V vectors.
 
-    origin: first tile of `codes`; planes float64 (V, 4, bytes); limbs, unit, total: of `prepare_tile` for each vector;
+    origin: first tile of the rows; planes float64 (V, 4, bytes); limbs, unit, total: of `prepare_tile` for each vector;
     sums: int32 work space, see `limbs.code_sums`.
     """
     if dosage.size:
         for v in range(planes.shape[0]):
             dosage_products(
-                dosage, 0, dosage.shape[0], first_tile, last_tile, planes[v], shift, missing, gaps, gap_place,
-                total[v], out[:, v],
-            )  # fmt: skip
+                dosage, shift, missing, gaps, gap_place, origin, first_tile, last_tile, planes[v], total[v], out[:, v]
+            )
     else:
         code_products(
             codes, shift, missing, gaps, gap_place, origin, first_tile, last_tile, planes, limbs, unit, total, sums, out
@@ -59,8 +58,6 @@ def add_changes(codes, dosage, shift, missing, gaps, gap_place, origin, first_ti
     """
     for tile in range(first_tile, last_tile):
         if dosage.size:
-            for j in range(factor.size):
-                if factor[j] != 0.0:
-                    add_dosages(dosage, j, tile, factor[j], planes, shift, missing, gaps, gap_place)
+            add_dosages(dosage, shift, missing, gaps, gap_place, origin, tile, factor, planes)
         else:
             add_codes(codes, shift, missing, gaps, gap_place, origin, tile, factor, planes)

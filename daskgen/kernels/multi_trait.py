@@ -7,7 +7,7 @@ with priors of their own:
 
 One iteration: residuals of traits that a sample lacks, given those it has; location effects; markers block by block
 (:mod:`daskgen.kernels.multi_trait_sampler`); Pi, G, covariances of random terms, R. Residuals are kept at every sample,
-as in :mod:`daskgen.kernels.gibbs`, whose team of threads, blocks and random counters are the same.
+as in :mod:`daskgen.kernels.gibbs`, whose team of threads, gang of workers, blocks and random counters are the same.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import math
 
 import numpy as np
 
-from daskgen.kernels.compile import kernel
-from daskgen.kernels.genotype_dots import TILE, add_within, clear_padding
+from daskgen.kernels.compile import helper, kernel
+from daskgen.kernels.genotype_dots import TILE, add_across, add_within, clear_padding
+from daskgen.kernels.gibbs import BLOCK, ITERATION, SUMS
 from daskgen.kernels.limbs import LIMBS, ROWS
 from daskgen.kernels.marker_dots import add_changes, marker_products, prepare_tile
 from daskgen.kernels.multi_trait_sampler import sample_traits
@@ -29,7 +30,6 @@ from daskgen.kernels.multi_trait_updates import (
     imputation_tables,
     impute_tile,
     moments_of_tile,
-    n_moments,
     sample_locations,
     save_effects,
     save_trace,
@@ -37,58 +37,78 @@ from daskgen.kernels.multi_trait_updates import (
 )
 from daskgen.kernels.random_draws import uniform_and_normal
 from daskgen.kernels.small_matrices import factor, invert
-from daskgen.kernels.teams import barrier
+from daskgen.kernels.teams import ask, barrier, told_to_stop
 
 __all__ = ["run_traits"]
+
+
+@helper
+def draw_numbers(start, begin, end, iteration, row, repeat, given, key, uniforms, normals):
+    """The uniforms and normals (b, T) of the markers `begin` to `end` - 1 of the block that starts at `start`, for one
+    pass over it: recorded ones where there are some.
+    """
+    for j in range(begin, end):
+        for k in range(uniforms.shape[1]):
+            if given.uniform.size:
+                uniforms[j - start, k] = given.uniform[row, repeat, j, k]
+                normals[j - start, k] = given.normal[row, repeat, j, k]
+            else:
+                uniforms[j - start, k], normals[j - start, k] = uniform_and_normal(
+                    iteration, j, repeat * uniforms.shape[1] + k, MARKER, key
+                )
 
 
 @kernel(traits_signature())
 def run_traits(
     markers, records, priors, state, sums, given, keys, set_start, n_samples, first_iteration, iterations, burn_in,
-    thin, independent, member, team, meeting, partial, planes, limbs, unit, sums_of_limbs, change, tables,
+    thin, independent, bounds, worker, hook, member, team, meeting, partial, planes, limbs, unit, sums_of_limbs, change,
+    ready, tables,
 ):  # fmt: skip
     """Run iterations of all chains, as thread `member` of `team`: arguments and value as of `gibbs.run`.
 
-    Work space: partial (tiles, T, longest block or number of moments), planes (T, 4, bytes), limbs int16 (T, tiles,
-    LIMBS, 4, TILE), zeros, unit, sums_of_limbs (T, tiles), change (C, P, T), tables (patterns, 2, T, T).
+    Work space, V = C T vectors: partial (tiles, V, longest block or number of moments), planes (V, 4, bytes), limbs
+    int16 (V, tiles, LIMBS, 4, TILE), zeros, unit, sums_of_limbs (V, tiles), change (C, T, P), ready (C, 2, longest, T),
+    tables (C, patterns, 2, T, T).
     """
-    chains, blocks = keys.shape[0], markers.start.size - 1
+    chains, blocks, sets = keys.shape[0], markers.start.size - 1, set_start.size - 1
     width = records.w.shape[1]
     tiles = max(1, -(-width // TILE))
-    traits, longest, listed = partial.shape[1], partial.shape[2], priors.states.size
-    flat, limb_sums = partial.reshape((tiles, traits * longest)), np.empty(ROWS * LIMBS, np.int32)
-    own_first, own_last = member * tiles // team, (member + 1) * tiles // team
+    traits, listed, longest = state.residual.shape[1], priors.states.size, partial.shape[2]
+    flat, limb_sums = partial.reshape((tiles, partial.shape[1] * longest)), np.empty(ROWS * LIMBS, np.int32)
+    low, high = bounds[worker], bounds[worker + 1]
+    own_first, own_last = low + member * (high - low) // team, low + (member + 1) * (high - low) // team
+    alone, dosages, origin = bounds.size == 2, markers.dosage.size > 0, markers.origin[0]
     first_draw = 0
     if first_iteration > burn_in:
         first_draw = (first_iteration - 1 - burn_in) // thin
-    uniforms, normals = np.empty((longest, traits)), np.empty((longest, traits))
     weight, counts, z = np.empty(listed), np.empty(listed), np.empty(traits)
-    moments = np.empty(n_moments(traits))
     one, other = np.empty((traits, traits)), np.empty((traits, traits))
-    r_inverse, g_inverse = np.empty((chains, traits, traits)), np.empty((chains, set_start.size - 1, traits, traits))
+    r_inverse, g_inverse = np.empty((chains, traits, traits)), np.empty((chains, sets, traits, traits))
     u_inverse, work = np.empty((priors.random_df.size, traits, traits)), np.empty((5, traits, traits))
     place, log_pi = np.zeros(1 << traits, np.int64), np.full(1 << traits, -np.inf)
     for k in range(listed):
         place[priors.states[k]] = k
-    dosages = markers.dosage.size > 0
     for row in range(iterations):
         iteration = first_iteration + row
         draw = (iteration - burn_in) // thin - 1 - first_draw
         saved = iteration > burn_in and (iteration - burn_in) % thin == 0
-        for c in range(chains):
-            if member == 0:
-                imputation_tables(records.patterns, state.residual_variance[c], tables)
-            barrier(meeting, team)
-            for tile in range(own_first, own_last):
+        if member == 0:
+            ask(meeting, hook, ITERATION, iteration)
+            for c in range(chains):
+                imputation_tables(records.patterns, state.residual_variance[c], tables[c])
+        barrier(meeting, team)
+        for c in range(chains):  # of all samples, so that each worker has what the others have
+            for tile in range(member * tiles // team, (member + 1) * tiles // team):
                 impute_tile(
                     tile, iteration, state.residual[c], state.y[c], records.w, records.pattern, records.patterns,
-                    keys[c], tables, z,
+                    keys[c], tables[c], z,
                 )  # fmt: skip
-            barrier(meeting, team)
-            if member == 0:
+        barrier(meeting, team)
+        if member == 0:
+            for c in range(chains):
                 factor(state.residual_variance[c], traits, one)
                 invert(one, traits, r_inverse[c])
-                for s in range(set_start.size - 1):
+                for s in range(sets):
                     factor(state.variance[c, s], traits, one)
                     invert(one, traits, g_inverse[c, s])
                 for u in range(priors.random_df.size):
@@ -100,83 +120,88 @@ def run_traits(
                     records.precision_column, records.precision, keys[c], r_inverse[c], u_inverse, work,
                 )  # fmt: skip
         barrier(meeting, team)
-        for b in range(blocks):
-            start, stop = markers.start[b], markers.start[b + 1]
-            s, size = markers.owner[b], stop - start
-            codes, dosage = markers.packed[start:stop], markers.dosage[start:stop]
+        for turn in range((1 + independent) * blocks):  # once more over the blocks where the residual waits for the end
+            b = turn % blocks
+            if hook != 0:
+                if member == 0:
+                    ask(meeting, hook, BLOCK, b)
+                barrier(meeting, team)
+                if told_to_stop(meeting):
+                    return row
+            start, stop, s = markers.start[b], markers.start[b + 1], markers.owner[b]
+            held = markers.place[b] + stop - start
+            codes, dosage = markers.packed[markers.place[b] : held], markers.dosage[markers.place[b] : held]
             shift, missing = markers.shift[start:stop], markers.missing[start:stop]
-            gaps = markers.gap_start[markers.gap_at[b] :]
-            for c in range(chains):
-                for k in range(traits):
-                    for tile in range(own_first, own_last):
-                        prepare_tile(
-                            dosages, state.residual[c, k], records.w, tile, planes[k], limbs[k], unit[k],
-                            sums_of_limbs[k],
-                        )  # fmt: skip
+            gaps, gap_place = markers.gap_start[markers.gap_at[b] :], markers.gap_place
+            if turn < blocks:
+                for c in range(chains):
+                    for k in range(traits):
+                        v = c * traits + k
+                        for tile in range(own_first, own_last):
+                            prepare_tile(
+                                dosages, state.residual[c, k], records.w, tile, planes[v], limbs[v], unit[v],
+                                sums_of_limbs[v],
+                            )  # fmt: skip
+                    begin, end = start + member * (stop - start) // team, start + (member + 1) * (stop - start) // team
+                    draw_numbers(start, begin, end, iteration, row, 0, given, keys[c], ready[c, 0], ready[c, 1])
                 marker_products(
-                    codes, dosage, shift, missing, gaps, markers.gap_place, 0, own_first, own_last, planes, limbs, unit,
+                    codes, dosage, shift, missing, gaps, gap_place, origin, own_first, own_last, planes, limbs, unit,
                     sums_of_limbs, limb_sums, partial,
                 )  # fmt: skip
                 barrier(meeting, team)
                 if member == 0:
-                    add_within(flat, 0, tiles, tiles)
-                    for k in range(listed):
-                        p = state.pi[c, s, k]
-                        log_pi[priors.states[k]] = math.log(p) if p > 0.0 else -np.inf
-                    for j in range(start, stop):
-                        for k in range(traits):
-                            change[c, j, k] = state.effect[c, j, k]
+                    add_within(flat, low, high, tiles)
+                    if not alone:
+                        ask(meeting, hook, SUMS, b)
+                        add_across(flat, bounds, tiles)
                     first = markers.offset[b]
-                    gram = markers.gram[first : first + size * size].reshape((size, size))
-                    for repeat in range(markers.repeats[b]):
-                        for j in range(start, stop):
-                            for k in range(traits):
-                                if given.uniform.size:
-                                    uniforms[j - start, k] = given.uniform[row, repeat, j, k]
-                                    normals[j - start, k] = given.normal[row, repeat, j, k]
-                                else:
-                                    uniforms[j - start, k], normals[j - start, k] = uniform_and_normal(
-                                        iteration, j, repeat * traits + k, MARKER, keys[c]
-                                    )
-                        sample_traits(
-                            start, stop, partial[0], gram, markers.diagonal, state.effect[c], state.slab[c],
-                            state.group[c], priors.joint[s] == 1, priors.states, log_pi, g_inverse[c, s],
-                            r_inverse[c], uniforms, normals, weight, work,
-                        )  # fmt: skip
-                    for j in range(start, stop):
+                    last = first + (stop - start) * (stop - start)
+                    for c in range(chains):
+                        for k in range(listed):
+                            p = state.pi[c, s, k]
+                            log_pi[priors.states[k]] = math.log(p) if p > 0.0 else -np.inf
                         for k in range(traits):
-                            change[c, j, k] -= state.effect[c, j, k]
+                            for j in range(start, stop):
+                                change[c, k, j] = state.effect[c, j, k]
+                        for repeat in range(markers.repeats[b]):
+                            if repeat > 0:
+                                draw_numbers(
+                                    start, start, stop, iteration, row, repeat, given, keys[c], ready[c, 0], ready[c, 1]
+                                )
+                            sample_traits(
+                                start, stop, partial[0, c * traits : (c + 1) * traits], markers.gram[first:last],
+                                markers.gram_single[first:last], markers.diagonal, state.effect[c], state.slab[c],
+                                state.group[c], priors.joint[s] == 1, priors.states, log_pi, g_inverse[c, s],
+                                r_inverse[c], ready[c, 0], ready[c, 1], weight, work,
+                            )  # fmt: skip
+                        for k in range(traits):
+                            for j in range(start, stop):
+                                change[c, k, j] -= state.effect[c, j, k]
                 barrier(meeting, team)
-                if independent == 0:
+            if turn >= independent * blocks:
+                for c in range(chains):
                     for k in range(traits):
                         add_changes(
-                            codes, dosage, shift, missing, gaps, markers.gap_place, 0, own_first, own_last,
-                            change[c, start:stop, k].copy(), state.residual[c, k],
+                            codes, dosage, shift, missing, gaps, gap_place, origin, own_first, own_last,
+                            change[c, k, start:stop], state.residual[c, k],
                         )  # fmt: skip
-                    if own_last == tiles:
-                        for k in range(traits):
+                        if own_last == tiles:
                             clear_padding(state.residual[c, k], n_samples)
         for c in range(chains):
-            if independent:
-                for b in range(blocks):
-                    start, stop = markers.start[b], markers.start[b + 1]
-                    for k in range(traits):
-                        add_changes(
-                            markers.packed[start:stop], markers.dosage[start:stop], markers.shift[start:stop],
-                            markers.missing[start:stop], markers.gap_start[markers.gap_at[b] :], markers.gap_place, 0,
-                            own_first, own_last, change[c, start:stop, k].copy(), state.residual[c, k],
-                        )  # fmt: skip
-                if own_last == tiles:
-                    for k in range(traits):
-                        clear_padding(state.residual[c, k], n_samples)
             for tile in range(own_first, own_last):
-                moments_of_tile(tile, state.residual[c], state.y[c], state.location[c], records.w, partial[tile, 0])
-            barrier(meeting, team)
-            if member == 0:
-                add_within(flat, 0, tiles, tiles)
-                for k in range(moments.size):
-                    moments[k] = partial[0, 0, k]
-                for s in range(set_start.size - 1):
+                moments_of_tile(
+                    tile, state.residual[c], state.y[c], state.location[c], records.w, records.observed,
+                    partial[tile, c * traits],
+                )  # fmt: skip
+        barrier(meeting, team)
+        if member == 0:
+            add_within(flat, low, high, tiles)
+            if not alone:
+                ask(meeting, hook, SUMS, blocks)
+                add_across(flat, bounds, tiles)
+            for c in range(chains):
+                moments = partial[0, c * traits]
+                for s in range(sets):
                     if priors.estimate_pi[s]:
                         group = state.group[c, set_start[s] : set_start[s + 1]]
                         draw_proportions(s, iteration, group, state.pi[c, s], keys[c], counts, place)
@@ -197,15 +222,18 @@ def run_traits(
                         for k in range(sums.theta.shape[2]):
                             sums.theta[c, draw, k] = state.theta[c, k // traits, k % traits]
                     save_trace(
-                        sums.trace[c, draw], moments, priors.residual[1], set_start, state.effect[c],
-                        state.residual_variance[c], state.variance[c], state.pi[c], state.random_variance[c], one,
+                        sums.trace[c, draw], moments, set_start, state.effect[c], state.residual_variance[c],
+                        state.variance[c], state.pi[c], state.random_variance[c], one,
                     )  # fmt: skip
-            if saved:
+        if saved:
+            for c in range(chains):
                 for tile in range(own_first, own_last):
                     save_traits_tile(
                         tile, state.residual[c], state.y[c], state.location[c], sums.genetic[c], sums.genetic_square[c]
                     )
-            barrier(meeting, team)
+        barrier(meeting, team)
+        if told_to_stop(meeting):
+            return row
         for c in range(chains):
             for k in range(traits):
                 if not state.residual_variance[c, k, k] < np.inf:

@@ -128,7 +128,8 @@ def sample_traits(
     start: int,
     stop: int,
     right: Matrix,
-    gram: Matrix,
+    gram: Vector,
+    gram_single: npt.NDArray[np.float32],
     diagonal: Vector,
     effect: Matrix,
     slab: Matrix,
@@ -145,10 +146,11 @@ def sample_traits(
 ) -> None:
     """One pass over the markers `start` to `stop` - 1 of a block.
 
-    right: x' W r, (traits, b or more), changed; gram: (b, b); diagonal: d of all markers; effect, slab (P, traits): a
-    and beta, changed; group (P,): states as numbers with a bit for each trait, changed. joint: sampler II. states: the
-    numbers of the states that may occur, in the order in which they are drawn; log_pi: log probabilities by number of
-    the state. uniforms, normals: (b, traits); II takes the first uniform. weight: (states,), work: (5, traits, traits).
+    right: x' W r, (traits, b or more), changed; gram, gram_single: (b b,), row after row, one of them empty; diagonal:
+    d of all markers; effect, slab (P, traits): a and beta, changed; group (P,): states as numbers with a bit for each
+    trait, changed. joint: sampler II. states: the numbers of the states that may occur, in the order in which they are
+    drawn; log_pi: log probabilities by number of the state. uniforms, normals: (b or more, traits); II takes the first
+    uniform. weight: (states,), work: (5, traits, traits).
     """
     traits = effect.shape[1]
     w, change = work[0, 0], work[1, 0]
@@ -171,5 +173,10 @@ def sample_traits(
             effect[j, k] = new
         for k in range(traits):
             if change[k] != 0.0:
-                for m in range(stop - start):
-                    right[k, m] += gram[i, m] * change[k]
+                row = i * (stop - start)
+                if gram.size:
+                    for m in range(stop - start):
+                        right[k, m] += gram[row + m] * change[k]
+                else:
+                    for m in range(stop - start):
+                        right[k, m] += gram_single[row + m] * change[k]

@@ -15,7 +15,8 @@ __all__ = ["GivenTraitDraws", "TraitPriors", "TraitRecords", "TraitState", "Trai
 
 class TraitRecords(NamedTuple):
     """Samples and location effects, T traits. y float64 (T, 4, bytes), planes, 0 where missing; w (4, bytes): weights,
-    0 where a sample has no trait; pattern int32 (4, bytes): which of `patterns` int64 (patterns,) a sample's traits
+    0 where a sample has no trait; observed (4, bytes): 1 where a sample counts for the genetic variance, as one of each
+    sample's records does; pattern int32 (4, bytes): which of `patterns` int64 (patterns,) a sample's traits
     have, a number with a bit for each observed one; -1 without any.
 
     pointer int64 (Q + 1,), sample int64, value float64: the columns of X, compressed, the same for all traits; diagonal
@@ -24,6 +25,7 @@ class TraitRecords(NamedTuple):
 
     y: np.ndarray
     w: np.ndarray
+    observed: np.ndarray
     pattern: np.ndarray
     patterns: np.ndarray
     pointer: np.ndarray
@@ -106,13 +108,14 @@ _I = output_array(types.int64, 1)
 def traits_signature() -> types.Type:
     """The signature of `multi_trait.run_traits`."""
     pattern = output_array(types.int32, 2)
-    records = types.NamedTuple((_T, _M, pattern, _I, _I, _I, _V, _V, _I, _I, _I, _V), TraitRecords)
+    records = types.NamedTuple((_T, _M, _M, pattern, _I, _I, _I, _V, _V, _I, _I, _I, _V), TraitRecords)
     priors = types.NamedTuple((_V, _T, _I, _I, _I, _I, _V, _T, _V, _M, types.int64), TraitPriors)
     state = types.NamedTuple((_F, _F, _F, _T, _T, output_array(types.int16, 2), _F, _T, _T, _F, _T), TraitState)
     sums = types.NamedTuple((_T, _T, _T, _T, _F, _F, _T, _T, output_array(types.float32, 3)), TraitSums)
     given = types.NamedUniTuple(_F, 2, GivenTraitDraws)
+    places = input_array(types.int64, 1)
     return types.int64(
         markers_type(), records, priors, state, sums, given, input_array(types.uint32, 2),
-        input_array(types.int64, 1), *(types.int64,) * 8, output_array(types.int64, 1), _T, _T,
-        output_array(types.int16, 5), _M, _M, _T, _F,
+        places, *(types.int64,) * 6, places, *(types.int64,) * 4, _I, _T, _T, output_array(types.int16, 5), _M, _M, _T,
+        _F, output_array(types.float64, 5),
     )  # fmt: skip

@@ -255,13 +255,13 @@ def draw_covariances(
 @helper
 def n_moments(traits):
     """How many numbers `moments_of_tile` gives."""
-    return traits * (traits + 1) + traits
+    return traits * (traits + 1) + traits + 1
 
 
 @helper
-def moments_of_tile(tile, r, y, fitted, weights, out):
-    """Of one tile, over the samples with any trait: E'WE by lower triangle, the same of Z a, and its sums. r, y,
-    fitted: (T, 4, bytes); weights: (4, bytes).
+def moments_of_tile(tile, r, y, fitted, weights, observed, out):
+    """Of one tile: E'WE by lower triangle over the samples with any trait; over those that are `observed` the same of
+    Z a, its sums, and their number. r, y, fitted: (T, 4, bytes); weights, observed: (4, bytes).
     """
     traits = r.shape[0]
     first = tile * TILE
@@ -274,14 +274,16 @@ def moments_of_tile(tile, r, y, fitted, weights, out):
             w = weights[k, i]
             if w == 0.0:
                 continue
+            genetic = observed[k, i]
             at = 0
             for m in range(traits):
-                g = y[m, k, i] - fitted[m, k, i] - r[m, k, i]
+                g = genetic * (y[m, k, i] - fitted[m, k, i] - r[m, k, i])
                 for q in range(m + 1):
                     out[at] += w * r[m, k, i] * r[q, k, i]
                     out[pairs + at] += g * (y[q, k, i] - fitted[q, k, i] - r[q, k, i])
                     at += 1
                 out[2 * pairs + m] += g
+            out[2 * pairs + traits] += genetic
 
 
 @helper
@@ -326,21 +328,22 @@ def save_effects(effect, group, place, sums, squares, included, states, draw):
 
 
 @helper
-def save_trace(row, moments, records, set_start, effect, residual_variance, variance, pi, random_variance, work):
+def save_trace(row, moments, set_start, effect, residual_variance, variance, pi, random_variance, work):
     """The row of the trace, matrices by lower triangle: R, genetic covariances, h2 and genetic correlations of pairs,
     then by set G, the number of markers included by trait, Pi; the covariances of random terms.
 
-    records: their number; variance (S, T, T), pi (S, listed), random_variance (U, T, T); work: (T, T).
+    moments: of `moments_of_tile`; variance (S, T, T), pi (S, listed), random_variance (U, T, T); work: (T, T).
     """
     traits = effect.shape[1]
     pairs = traits * (traits + 1) // 2
+    count = moments[2 * pairs + traits]
     at = 0
     for m in range(traits):
         for q in range(m + 1):
             work[m, q] = 0.0
-            if records > 1.0:
+            if count > 1.0:
                 product = moments[2 * pairs + m] * moments[2 * pairs + q]
-                work[m, q] = (moments[pairs + at] - product / records) / (records - 1.0)
+                work[m, q] = (moments[pairs + at] - product / count) / (count - 1.0)
             at += 1
     at = _triangle(residual_variance, row, 0)
     at = _triangle(work, row, at)

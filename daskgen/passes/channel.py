@@ -15,7 +15,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import hmac
+import os
 import secrets
+import select
 import socket
 import ssl
 import threading
@@ -27,11 +29,13 @@ from typing import Any
 __all__ = ["Channel", "Door", "LostMemberError", "Seat", "close_door", "join", "open_door"]
 
 _PIECE = 32_768  # bytes that are sent before as many are received: what the system buffers at the least
+_SPIN_SECONDS = 0.002  # of looking again and again before sleeping
 _TICK = 0.5  # seconds between two looks whether a wait still makes sense
 _PATIENCE = 10  # times the seat's timeout: a member that is there may have more to read than the others
 _HANDSHAKE_SECONDS = 5.0  # for proving oneself at a door
 _WELCOME = b"\x01"
 _NONCE = 32
+_NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class LostMemberError(Exception):
@@ -129,22 +133,22 @@ class Channel:
                 connection.close()
 
     def _send(self, member: int, connection: socket.socket, data: memoryview) -> None:
-        deadline = 0.0
+        begun = time.monotonic()
         while data:
             try:
                 data = data[connection.send(data) :]
-            except TimeoutError:
-                deadline = self._still_waiting(member, deadline)
+            except _NOT_NOW:
+                self._wait(member, connection, select.POLLIN | select.POLLOUT, begun)
             except OSError as error:
                 raise self._lost(member, error) from error
 
     def _receive(self, member: int, connection: socket.socket, buffer: memoryview) -> None:
-        deadline = 0.0
+        begun = time.monotonic()
         while buffer:
             try:
                 count = connection.recv_into(buffer)
-            except TimeoutError:
-                deadline = self._still_waiting(member, deadline)
+            except _NOT_NOW:
+                self._wait(member, connection, select.POLLIN, begun)
                 continue
             except OSError as error:
                 raise self._lost(member, error) from error
@@ -152,15 +156,20 @@ class Channel:
                 raise self._lost(member, "the connection was closed")
             buffer = buffer[count:]
 
-    def _still_waiting(self, member: int, deadline: float) -> float:
-        """After a tick without news: the time at which waiting ends, set at the first one."""
-        self.check()
-        now = time.monotonic()
-        if not deadline:
-            return now + _PATIENCE * self._seat.timeout
-        if now > deadline:
+    def _wait(self, member: int, connection: socket.socket, events: int, begun: float) -> None:
+        """Return when it may be worth another look: at once in the first milliseconds since `begun`, because a process
+        that sleeps takes longer to wake up than most answers take to come.
+        """
+        waited = time.monotonic() - begun
+        if waited < _SPIN_SECONDS:
+            os.sched_yield()
+            return
+        if waited > _PATIENCE * self._seat.timeout:
             raise self._lost(member, f"no answer within {_PATIENCE * self._seat.timeout:g} s")
-        return deadline
+        self.check()
+        poll = select.poll()
+        poll.register(connection, events)
+        poll.poll(_TICK * 1_000)
 
     def _lost(self, member: int, why: object) -> LostMemberError:
         return LostMemberError(f"member {member} at {self._seat.doors[member].worker}: {why}")
@@ -313,5 +322,5 @@ def _exactly(connection: socket.socket, count: int) -> bytes:
 def _ready(connection: socket.socket) -> socket.socket:
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8 * _PIECE)
-    connection.settimeout(_TICK)
+    connection.setblocking(False)
     return connection

@@ -7,7 +7,10 @@ import pytest
 
 from daskgen import bayes
 from daskgen.errors import InputError
-from daskgen.kernels.dosages import DOSAGE_SCALE
+from daskgen.kernels.dosage_dots import find_dosage_gaps, in_planes
+from daskgen.kernels.dosages import DOSAGE_MISSING, DOSAGE_SCALE
+from daskgen.kernels.genotype_dots import n_tiles
+from daskgen.kernels.genotype_layout import packed_width
 from tests.bayes.problems import centred, small_cohort
 from tests.genotypes.cohort import store
 from tests.oracles.mixed_model import mixed_model_posterior
@@ -28,6 +31,31 @@ def dosages(n=57, p=13, missing=0.05, seed=0):
 def dense(values):
     """Centred by the mean of the called, missing at 0."""
     return np.where(np.isnan(values), 0.0, values - np.nanmean(values, axis=0))
+
+
+@pytest.mark.parametrize("n", [1, 3, 4, 1_021, 1_025, 2_060])
+def test_planes_and_gaps(n):
+    rng = np.random.default_rng(n)
+    given = rng.integers(0, 2 * DOSAGE_SCALE, (3, n)).astype(np.uint16)
+    given[rng.random((3, n)) < 0.1] = DOSAGE_MISSING
+    given[1, :] = 7
+    width = packed_width(n)
+    padded = np.zeros((3, 4 * width), np.uint16)
+    padded[:, :n] = given
+    expected = padded.reshape(3, width, 4).swapaxes(1, 2)
+    planes = in_planes(given)
+    np.testing.assert_array_equal(planes.reshape(3, 4, width), expected)
+    for first, last in ((0, width), (width // 2, width), (width // 3, width // 2 + 1)):
+        part = in_planes(given, first, last)
+        np.testing.assert_array_equal(part.reshape(3, 4, -1), expected[:, :, first:last])
+    start, place = find_dosage_gaps(planes)
+    tiles = n_tiles(width)
+    for row in range(3):
+        found = [
+            1_024 * tile + place[start[row * tiles + tile] : start[row * tiles + tile + 1]].astype(int)
+            for tile in range(tiles)
+        ]
+        assert sorted(np.concatenate(found)) == np.flatnonzero(given[row] == DOSAGE_MISSING).tolist()
 
 
 @pytest.mark.parametrize("method", ["BayesA", "BayesB", "BayesC", "BayesR", "BayesL", "RR-BLUP"])

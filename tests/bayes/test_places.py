@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import dask
 import numpy as np
+import pandas as pd
 import pytest
 
 import daskgen as dg
@@ -18,58 +19,116 @@ from daskgen.bayes.blocks import make_blocks
 from daskgen.bayes.exchange import share_out, subtree_rows
 from daskgen.bayes.gang import GangRun, layout_of
 from daskgen.errors import InterruptedRunError, PlanError
+from tests.genotypes.cohort import store
 
-OPTIONS = {"chain_length": 12, "burn_in": 4, "chains": 2, "seed": 5, "pi": 0.9, "blocks": 32}
+OPTIONS = {"chain_length": 12, "burn_in": 4, "chains": 2, "seed": 5, "blocks": 32}
+N, P = 4_500, 300
+KINDS = ("calls", "traits", "dosages", "traits of dosages")
+DEMANDING = ("calls", "traits of dosages")
+
+
+class Cohort:
+    """Five tiles of samples in many small chunks, phenotypes, and what `fit` makes of them in memory."""
+
+    def __init__(self, folder, kind):
+        rng = np.random.default_rng(2)
+        calls = rng.binomial(2, rng.uniform(0.1, 0.5, (P, 1)), (P, N)).astype(np.int8)
+        y = calls[:20].T @ rng.standard_normal((20, 2)) + 4 * rng.standard_normal((N, 2))
+        calls[rng.random((P, N)) < 0.01] = -1
+        self.options = OPTIONS | {"pi": 0.9}
+        dosage = np.where(calls < 0, np.nan, np.clip(calls + rng.normal(0, 0.1, (P, N)), 0, 2))
+        self.genotypes = store(folder / f"{kind}.zarr", calls, rows=40, dosage=dosage if kind == "dosages" else None)
+        if kind == "traits of dosages":
+            half = P // 2
+            self.genotypes = {
+                "soft": store(folder / "soft.zarr", calls[:half], rows=40, dosage=dosage[:half]),
+                "hard": store(folder / "hard.zarr", calls[half:], rows=40),
+            }
+        if "traits" in kind:
+            y[rng.random((N, 2)) < 0.1] = np.nan
+            self.options |= {"pi": {"00": 0.7, "10": 0.1, "01": 0.1, "11": 0.1}}
+        y[:100] = np.nan  # samples without a record
+        self.phenotypes = y if "traits" in kind else y[:, 0]
+        if kind == "traits":  # with several records of some samples
+            rows = np.concatenate([np.arange(N), np.arange(150, 400)])
+            self.phenotypes = pd.DataFrame(
+                {"IID": [f"s{i}" for i in rows], "a": y[rows, 0] + rows % 3, "b": y[rows, 1]}
+            )
+        self.expected = self.fit()
+
+    def fit(self, **more):
+        return bayes.fit(self.genotypes, self.phenotypes, **(self.options | more))
+
+    def check(self, found):
+        """The same bits as in memory."""
+        assert found.dataset.data_vars.keys() == self.expected.dataset.data_vars.keys()
+        for name in self.expected.dataset:
+            expected = self.expected.dataset[name].values
+            same = np.array_equal(found.dataset[name].values, expected, equal_nan=expected.dtype.kind == "f")
+            assert same, name
 
 
 @pytest.fixture(scope="module")
-def cohort(tmp_path_factory):
-    """A store of three tiles of samples in many small chunks, its phenotypes, and their posterior from memory."""
-    path = str(tmp_path_factory.mktemp("places") / "cohort.zarr")
-    with dask.config.set({"daskgen.chunk-mb": 0.05}):
-        dg.simulate.genotypes(path, n_samples=4_500, n_variants=300, missing_rate=0.01, seed=2)
-    table = dg.simulate.phenotypes(path, h2=0.5, n_causal=20, seed=2)
-    return path, table, bayes.fit(path, table, **OPTIONS)
+def cohorts(tmp_path_factory):
+    folder, made = tmp_path_factory.mktemp("places"), {}
+    return lambda kind: made[kind] if kind in made else made.setdefault(kind, Cohort(folder, kind))
 
 
-def assert_same(one, other):
-    for name in one.dataset:
-        assert np.array_equal(one.dataset[name].values, other.dataset[name].values), name
+@pytest.fixture
+def cohort(request, cohorts):
+    """A cohort of the kind that the test is parametrised with, of calls where it is not."""
+    return cohorts(getattr(request, "param", "calls"))
 
 
-@pytest.mark.parametrize("gram_in_memory", [True, False])
-@pytest.mark.parametrize("resident", [0, 3, 100])
+def of_kinds(*kinds):
+    return pytest.mark.parametrize("cohort", kinds, indirect=True)
+
+
+@pytest.mark.parametrize(("resident", "gram_in_memory"), [(0, True), (0, False), (3, True), (3, False), (100, False)])
+@of_kinds(*KINDS)
 def test_blocks_from_the_store(cohort, monkeypatch, resident, gram_in_memory):
-    path, table, expected = cohort
     monkeypatch.setattr(preparation, "place_of", lambda *_: "store")
     monkeypatch.setattr(
         holding, "Residence", lambda *_: streaming.Residence(20_000, resident, gram_in_memory), raising=True
     )
-    streamed = bayes.fit(path, table, **OPTIONS)
-    assert_same(streamed, expected)
-    windows = streamed.windows("50snp")
-    np.testing.assert_allclose(windows["share"], expected.windows("50snp")["share"])
+    streamed = cohort.fit()
+    cohort.check(streamed)
+    if cohort.genotypes.__class__ is str:
+        windows = streamed.windows("50snp")
+        np.testing.assert_allclose(windows["share"], cohort.expected.windows("50snp")["share"])
+
+
+@pytest.mark.parametrize("schedule", ["jwas", "independent"])
+@of_kinds("calls", "traits")
+def test_schedules_from_the_store(cohort, monkeypatch, schedule):
+    options = {"schedule": schedule, "chain_length": 12 * (32 if schedule == "jwas" else 1)}
+    expected = cohort.fit(**options)
+    monkeypatch.setattr(preparation, "place_of", lambda *_: "store")
+    monkeypatch.setattr(holding, "Residence", lambda *_: streaming.Residence(20_000, 1, False))
+    found = cohort.fit(**options)
+    for name in ("effect_mean", "trace", "breeding_value"):
+        np.testing.assert_array_equal(found.dataset[name], expected.dataset[name])
 
 
 @pytest.mark.parametrize(("limit", "gram_in_memory"), [(1_600_000_000, True), (620_000_000, False), (0, False)])
 def test_what_is_held_of_a_large_cohort(limit, gram_in_memory):
     """200,000 markers of 50,000 samples, 2.5 GB: what is planned stays below the limit as far as it can."""
     blocks = make_blocks(256, np.array([0, 200_000]), 50_000)
-    rows = SimpleNamespace(width=12_500, chunk_bytes=8_000_000)
+    rows = SimpleNamespace(width=12_500, row_bytes=12_500, chunk_bytes=8_000_000)
     held = holding._streamed(200_000 * 12_500, blocks, rows, limit, holding.LIBRARIES)
     assert held.residence.gram_in_memory == gram_in_memory
     assert held.read_bytes > 0
     assert any("read from the store a sweep" in note for note in held.notes)
     if limit:
-        assert holding.LIBRARIES + held.genotype_bytes + held.gram_bytes <= limit
-        assert held.genotype_bytes + held.gram_bytes > 0.5 * (limit - holding.LIBRARIES)
+        assert holding.LIBRARIES + held.work_bytes + held.genotype_bytes + held.gram_bytes <= limit
+        assert held.genotype_bytes + held.gram_bytes > 0.5 * (limit - holding.LIBRARIES - held.work_bytes)
 
 
+@of_kinds("calls", "traits", "dosages")
 def test_a_limit_that_no_plan_meets(cohort):
-    path, table, _ = cohort
     with pytest.raises(PlanError, match="this plan needs") as refused:
-        bayes.fit(path, table, memory_limit=holding.LIBRARIES + 500_000, **OPTIONS)
-    assert "genotypes: " in str(refused.value)
+        cohort.fit(memory_limit=holding.LIBRARIES + 500_000)
+    assert "reading and work space of the threads: " in str(refused.value)
 
 
 def test_shares_of_the_samples():
@@ -99,29 +158,41 @@ def test_layouts():
 
 @pytest.fixture
 def least_members(monkeypatch):
-    """Sets how many workers the genotypes of a chain need, whatever their size."""
+    """Sets how many workers the genotypes of a chain need, whatever their size; the runs on workers are listed."""
+    runs = []
 
     def demand(least):
-        monkeypatch.setattr(fitting, "GangRun", lambda executor, job, chains, _: GangRun(executor, job, chains, least))
+        def run(executor, job, chains, _):
+            runs.append(GangRun(executor, job, chains, least))
+            return runs[-1]
+
+        monkeypatch.setattr(fitting, "GangRun", run)
+        return runs
 
     return demand
 
 
-def test_chains_and_samples_on_two_workers(cohort, least_members):
-    path, table, expected = cohort
+def test_chains_and_samples_on_two_workers(cohorts, least_members):
+    made = [cohorts(kind) for kind in KINDS]  # fitted in memory
     with dg.cluster.connect("local:2"):
-        for least in (1, 2):
-            least_members(least)
-            assert_same(bayes.fit(path, table, **OPTIONS), expected)
+        for cohort in made:
+            for least in (1, 2):
+                runs = least_members(least)
+                cohort.check(cohort.fit())
+                assert [len(gang) for gang in runs[-1].layout.gangs] == ([1, 1] if least == 1 else [2])
+    assert len(runs) == 2 * len(KINDS)
 
 
-def test_samples_on_four_workers(cohort, least_members):
-    path, table, expected = cohort
-    least_members(4)
+def test_samples_on_four_workers(cohorts, least_members):
+    made = [cohorts(kind) for kind in DEMANDING]
+    runs = least_members(4)
     with dg.cluster.connect("local:4"):
-        assert_same(bayes.fit(path, table, **OPTIONS), expected)
+        for cohort in made:
+            cohort.check(cohort.fit())
+            assert len(runs[-1].layout.gangs[0]) == 4
 
 
+@of_kinds(*DEMANDING)
 @pytest.mark.parametrize("replaced", [False, True], ids=["at once", "replaced first"])
 def test_a_gang_without_tls_that_loses_a_member(cohort, least_members, monkeypatch, replaced):
     """One of two is killed in the middle: the chains go on from the last report, with the same draws.
@@ -130,9 +201,8 @@ def test_a_gang_without_tls_that_loses_a_member(cohort, least_members, monkeypat
     """
     from distributed import Client, LocalCluster
 
-    path, table, expected = cohort
     least_members(2)
-    monkeypatch.setattr(running, "_SEGMENT_GENOTYPES", 4_500 * 300 * 2 * 1.6)
+    monkeypatch.setattr(running, "_SEGMENT_GENOTYPES", N * P * 2 * 1.6)
     advance, calls = GangRun.advance, []
     with (
         dask.config.set({"daskgen.checkpoint-seconds": 0}),
@@ -150,14 +220,14 @@ def test_a_gang_without_tls_that_loses_a_member(cohort, least_members, monkeypat
             return advance(self, iterations, last=last)
 
         monkeypatch.setattr(GangRun, "advance", losing)
-        assert_same(bayes.fit(path, table, **OPTIONS), expected)
+        cohort.check(cohort.fit())
     assert calls[2] == calls[3] > 0  # the third stint was lost, and done again from its start
 
 
+@of_kinds(*DEMANDING)
 def test_a_run_on_workers_goes_on_from_its_checkpoint(cohort, least_members, monkeypatch, tmp_path):
-    path, table, expected = cohort
     least_members(2)
-    monkeypatch.setattr(running, "_SEGMENT_GENOTYPES", 4_500 * 300 * 2 * 1.6)
+    monkeypatch.setattr(running, "_SEGMENT_GENOTYPES", N * P * 2 * 1.6)
     advance, calls = GangRun.advance, []
 
     def interrupted(self, iterations, *, last):
@@ -170,15 +240,14 @@ def test_a_run_on_workers_goes_on_from_its_checkpoint(cohort, least_members, mon
     with dg.cluster.connect("local:2"):
         with dask.config.set({"daskgen.checkpoint-seconds": 0}), pytest.raises(KeyboardInterrupt):
             monkeypatch.setattr(GangRun, "advance", interrupted)
-            bayes.fit(path, table, checkpoint=checkpoint, **OPTIONS)
+            cohort.fit(checkpoint=checkpoint)
         monkeypatch.setattr(GangRun, "advance", advance)
-        assert_same(bayes.fit(path, table, checkpoint=checkpoint, **OPTIONS), expected)
+        cohort.check(cohort.fit(checkpoint=checkpoint))
 
 
 def test_a_gang_whose_members_are_lost_again_and_again(cohort, least_members, monkeypatch):
     from daskgen.passes.channel import LostMemberError
 
-    path, table, _ = cohort
     least_members(2)
 
     def lost(self, *_):
@@ -186,5 +255,5 @@ def test_a_gang_whose_members_are_lost_again_and_again(cohort, least_members, mo
 
     monkeypatch.setattr(GangRun, "_stint", lost)
     with dg.cluster.connect("local:1"), pytest.raises(InterruptedRunError, match="lost 4 times") as caught:
-        bayes.fit(path, table, **OPTIONS)
+        cohort.fit()
     assert "no answer" in str(caught.value)

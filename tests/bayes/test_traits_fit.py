@@ -9,7 +9,7 @@ import xarray as xr
 
 import daskgen as dg
 from daskgen import bayes
-from daskgen.bayes import chains, running
+from daskgen.bayes import chains, preparation, running
 from daskgen.bayes.trait_priors import trait_prior
 from daskgen.errors import InputError, UsageError
 from tests.bayes.problems import centred
@@ -219,8 +219,10 @@ def test_states(pi, states, probabilities):
         ({"residual_df": 1.0}, "residual_df must be above 2"),
     ],
 )
-def test_bad_arguments(options, message):
+def test_bad_arguments(options, message, monkeypatch):
+    """Refused before genotypes are read."""
     codes, y = small_traits()
+    monkeypatch.setattr(preparation, "load_sets", lambda *_, **__: pytest.fail("genotypes were read"))
     with pytest.raises(UsageError, match=message):
         bayes.fit(codes, y, **(SHORT | options))
 

@@ -45,7 +45,7 @@ class TraitCase:
         blocks = Blocks(start, np.zeros(len(start) - 1, np.int64), np.asarray(repeats, np.int64))
         used = ~np.isnan(y).all(axis=1)
         design = make_design(Covariates.none(n), [], used, intercept=intercept)
-        records = make_trait_records(y.T, used, w, design)
+        records = make_trait_records(y.T, used, w, design, used)
         states = np.arange(1 << traits) if states is None else np.asarray(states)
         pi = np.full(len(states), 1 / len(states)) if pi is None else np.asarray(pi, float)
         g = np.eye(traits) * 0.2 if g is None else np.asarray(g, float)

@@ -27,6 +27,7 @@ def run(settings: Settings, error: BaseException | None = None, *, makes: bool =
             current.summary["answer"] = 42
             if makes:
                 assert settings.out is not None
+                Path(settings.out).unlink(missing_ok=True)
                 Path(settings.out).mkdir()
             if error is not None:
                 raise error
@@ -73,6 +74,15 @@ def test_what_was_there_before_is_said_to_be_as_it_was(tmp_path: Path, capsys: p
     out.mkdir()
     assert run(Settings(out=str(out)), InputError("it exists.")) == 3
     assert f"(exit 3; {out} is as it was)" in capsys.readouterr().err
+
+
+def test_results_that_replace_others_are_not_called_the_old_ones(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "x.zarr"
+    out.write_text("old")
+    assert run(Settings(out=str(out)), NotConvergedError("60 iterations were not enough."), makes=True) == 4
+    assert f"(exit 4; the results so far are in {out})" in capsys.readouterr().err
 
 
 def test_an_unfinished_result_is_named_with_the_way_to_finish_it(
