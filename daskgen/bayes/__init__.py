@@ -66,6 +66,7 @@ def fit(
     id_style: Literal["iid", "fid_iid"] = "iid",
     seed: int = 0,
     checkpoint: StoreLike | None = None,
+    keep_checkpoint: bool = False,
     memory_limit: int | str | None = None,
     **selection: Any,
 ) -> Posterior:
@@ -135,6 +136,8 @@ def fit(
         wherever the genotypes are, and after a resume.
     checkpoint
         A file in which the chains are kept, so that a killed run goes on.
+    keep_checkpoint
+        Leave the file when all is done, for who has still to write the result: the same call then samples no more.
     memory_limit
         Where calls do not fit into so much memory, blocks of them are read from the store in each sweep; a plan that
         needs more even so is refused.
@@ -177,6 +180,7 @@ def fit(
         sampler=multi_trait_sampler,
         constraint=constraint,
         memory_limit=memory_limit,
+        keep_checkpoint=keep_checkpoint,
     )
     settings.check()
     sets = open_sets(genotypes, Selection(**selection), dosage)

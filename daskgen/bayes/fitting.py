@@ -32,6 +32,9 @@ log = logging.getLogger("daskgen.bayes")
 
 Result = TypeVar("Result")
 
+_NOT_OF_THE_DRAWS = ("memory_limit", "keep_checkpoint")
+"""Settings that a run which goes on may change."""
+
 
 @dataclass(frozen=True, eq=False)
 class Loaded:
@@ -91,7 +94,7 @@ def finish(
         {
             "trait": prepared.name,
             "data": _digest(prepared.design, data),
-            **{key: value for key, value in vars(settings).items() if key != "memory_limit"},
+            **{key: value for key, value in vars(settings).items() if key not in _NOT_OF_THE_DRAWS},
         },
         [{"genotypes": one.opened.input_id} for one in prepared.loaded],
     )
@@ -110,7 +113,10 @@ def finish(
         if gang is not None:
             gang.close()
     found = result(run)
-    state.remove()
+    if settings.keep_checkpoint:
+        state.save(chains.as_arrays(), force=True)
+    else:
+        state.remove()
     return found
 
 

@@ -43,6 +43,7 @@ class Settings:
     sampler: str
     constraint: bool
     memory_limit: Any
+    keep_checkpoint: bool = False
 
     def check(self) -> None:
         """UsageError for lengths and names that cannot be."""

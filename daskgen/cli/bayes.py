@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from daskgen.cli.options import Settings, example, pick_given, selection_options, settings_options
-from daskgen.cli.pca import check_store_path, checkpoint_path
+from daskgen.cli.pca import check_store_path, checkpoint_path, remove_checkpoint
 from daskgen.cli.reml_options import genotype_sources
 from daskgen.cli.run import Run
 from daskgen.errors import NotConvergedError, UsageError
@@ -133,6 +133,7 @@ def command(
         }
         for path in tables.values():
             check_table_path(path, force=settings.force)
+        checkpoint = checkpoint_path(settings)
         posterior = fit(
             genotype_sources(genotypes),
             phenotypes,
@@ -143,7 +144,8 @@ def command(
             random=None if random is None else random.split(","),
             keep_effects=True if window_size else None,
             seed=settings.seed,
-            checkpoint=checkpoint_path(settings),
+            checkpoint=checkpoint,
+            keep_checkpoint=True,  # the store is still to be written
             memory_limit=settings.memory_limit,
             **pick_given({**options, "gamma": None if gamma is None else tuple(_numbers("--gamma", gamma))}),
             **selection,
@@ -156,6 +158,7 @@ def command(
             write_table(_table(posterior.marker_effects, "variant"), tables["effects"])
         if window_size:
             write_table(posterior.windows(window_size), tables["windows"])
+        remove_checkpoint(checkpoint)
         run.say("   ".join([settings.out, *tables.values()]))
         run.summary.update(posterior.summary())
         if not posterior.converged:

@@ -49,12 +49,14 @@ def command(store: str, n: int, project: str | None, scale: str, selection: dict
             check_table_path(settings.out, force=settings.force)
         else:
             check_store_path(settings.out, force=settings.force)
+        checkpoint = checkpoint_path(settings)
         result = pca(
             store,
             n,
             scale=scale,
             seed=settings.seed,
-            checkpoint=checkpoint_path(settings),
+            checkpoint=checkpoint,
+            keep_checkpoint=True,
             loadings=not as_table,
             **pick_given({"project": project}),
             **selection,
@@ -66,6 +68,8 @@ def command(store: str, n: int, project: str | None, scale: str, selection: dict
         else:
             arguments = {"n": n, "scale": scale, "project": project, "seed": settings.seed, **selection}
             write_components(result, store, arguments, settings)
+        if result.attrs.get("converged", True):
+            remove_checkpoint(checkpoint)
         run.say(settings.out)
         run.summary.update(
             variances=result["variances"].values.tolist(),
@@ -94,6 +98,13 @@ def checkpoint_path(settings: Settings, *more: str) -> str:
                 )
             place.remove_file()
     return places[0].url
+
+
+def remove_checkpoint(path: str) -> None:
+    """When the result is written."""
+    from daskgen.stores.location import Location
+
+    Location.of(path).remove_file()
 
 
 def check_store_path(path: str, *, force: bool) -> None:

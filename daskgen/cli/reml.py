@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from daskgen.cli.options import Settings, example, selection_options, settings_options
-from daskgen.cli.pca import check_store_path, checkpoint_path
+from daskgen.cli.pca import check_store_path, checkpoint_path, remove_checkpoint
 from daskgen.cli.reml_options import (
     for_summary,
     genotype_sources,
@@ -49,11 +49,13 @@ def command(
         store = f"{settings.out}.reml.zarr"
         check_store_path(store, force=settings.force)
         sources = genotype_sources(tables.pop("genotypes"))
+        checkpoint = checkpoint_path(settings)
         options = {**tables, **model, **selection} | ({} if tol is None else {"tol": tol})
         result = fit(
             sources,
             seed=settings.seed,
-            checkpoint=checkpoint_path(settings),
+            checkpoint=checkpoint,
+            keep_checkpoint=True,  # effects and files are still to be written
             memory_limit=settings.memory_limit,
             **options,
         )
@@ -69,6 +71,8 @@ def command(
             )
         result.to_store(store, effects=not no_effects, force=settings.force)
         run.say("   ".join([store, *write_hsq(result, settings.out)]))
+        if result.dataset["converged"].values.all():
+            remove_checkpoint(checkpoint)
         run.summary.update(
             variance_components=for_summary(result.variance_components),
             heritability=for_summary(result.heritability),

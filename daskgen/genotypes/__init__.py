@@ -102,6 +102,7 @@ def pca(
     cache: bool = True,
     seed: int = 0,
     checkpoint: StoreLike | None = None,
+    keep_checkpoint: bool = False,
     **selection: Any,
 ) -> xr.Dataset:
     """Principal components of standardised genotypes, by block Lanczos on K = Z Z' / c.
@@ -127,6 +128,8 @@ def pca(
         Stopping rule; seed of the random first block (the result does not depend on it beyond `tol`).
     checkpoint
         A file in which the state is kept after passes, so that a killed run goes on.
+    keep_checkpoint
+        Leave the file when all is done, for who has still to write the result.
     dosage, memory_limit, cache, selection
         As in `operator`.
 
@@ -157,6 +160,7 @@ def pca(
         loadings=loadings or other is not None,
         seed=seed,
         checkpoint=checkpoint,
+        keep_checkpoint=keep_checkpoint,
     )
     if other is None:
         return result

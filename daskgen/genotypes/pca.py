@@ -32,6 +32,7 @@ def principal_components(
     loadings: bool = True,
     seed: int = 0,
     checkpoint: StoreLike | None = None,
+    keep_checkpoint: bool = False,
 ) -> xr.Dataset:
     """Scores, loadings and variances of the `n` largest components of the operator's view.
 
@@ -53,7 +54,10 @@ def principal_components(
     state = saved.load()
     generator = np.random.Generator(np.random.Philox(key=np.array([seed, 0x504341], dtype=np.uint64)))
 
+    reached: list[LanczosState] = []
+
     def after(state: LanczosState, distance: float) -> None:
+        reached[:] = [state]
         saved.save(state.as_arrays())
         log.info("pass %d: largest residual %.1f times the tolerance", state.passes, distance)
 
@@ -80,7 +84,10 @@ def principal_components(
             tol,
         )
         return result
-    saved.remove()
+    if not keep_checkpoint:
+        saved.remove()
+    elif reached:
+        saved.save(reached[0].as_arrays(), force=True)
     return result
 
 

@@ -63,6 +63,7 @@ def fit(
     cache: bool = True,
     seed: int = 0,
     checkpoint: StoreLike | None = None,
+    keep_checkpoint: bool = False,
     **selection: Any,
 ) -> RemlFit:
     """Variance components by restricted maximum likelihood (REML).
@@ -111,6 +112,9 @@ def fit(
         Of the probes; with the same samples the same probes whatever else is fitted.
     checkpoint
         File for the state of the stochastic way, so that a stopped run goes on after the last pass.
+    keep_checkpoint
+        Leave the file when the fit has converged, for who has still to write the result: the same call then ends after
+        a few passes.
     selection
         keep, remove, extract, exclude, contig, region, maf_min, missing_max (see `daskgen.genotypes`).
 
@@ -158,9 +162,11 @@ def fit(
     arguments = {"components": components, "method": method, "n_probes": n_probes, "tol": tol, "dosage": dosage}
     attrs = run_attributes(study, {"scale": scale, "alpha": float(alpha), "seed": int(seed)}, arguments | selection)
     dataset = fit_dataset(study, fitted, [diagonal for _, diagonal in found], methods, attrs)
-    if dataset["converged"].values.all():
+    if keep_checkpoint:
+        journal.write(force=True)
+    elif dataset["converged"].values.all():
         journal.remove()
-    else:
+    if not dataset["converged"].values.all():
         left = dataset.isel(phenotype=~dataset["converged"].values)
         told = zip(left["phenotype"].values, left["reason"].values, strict=True)
         log.warning("not converged: %s", ", ".join(f"{name} ({reason})" for name, reason in told))

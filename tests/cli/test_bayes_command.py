@@ -60,6 +60,26 @@ def test_one_trait(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "variance_litter" in posterior.diagnostics().index
 
 
+def test_a_run_stopped_while_it_writes_its_result_samples_no_more(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(bayes.Posterior, "to_store", stopped)
+        assert call(folder, tmp_path / "fit.zarr") != 0
+    saved = tmp_path / "fit.zarr.checkpoint"
+    assert saved.exists()
+    with monkeypatch.context() as patched:
+        patched.setattr(chains.ChainsOfKernel, "advance", stopped)
+        assert call(folder, tmp_path / "fit.zarr", "--resume") == 4  # 40 draws are not enough
+    assert not saved.exists()
+    assert call(folder, tmp_path / "whole.zarr") == 4
+    one, two = (bayes.Posterior.open(tmp_path / f"{name}.zarr").breeding_values for name in ("fit", "whole"))
+    np.testing.assert_array_equal(one["mean"], two["mean"])
+
+
 def test_two_traits(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "fit.zarr"
     assert call(folder, out, "--pi", "00=0.8,11=0.2", "--tsv", name="a,b") in (0, 4)

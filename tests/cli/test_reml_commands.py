@@ -72,6 +72,30 @@ def test_reml_with_one_phenotype_and_components(
     assert reml.RemlFit.open(f"{out}.reml.zarr").components == ["1"]
 
 
+def test_a_run_stopped_while_it_writes_its_result_fits_no_more(
+    people: Cohort, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["reml", *tables(people), "--covar-name", "age", "--pheno-name", "bmi", "--components", "contig"]
+    command += ["--method", "stochastic", "--n-probes", "8"]
+    assert app.invoke([*command, "--out", str(tmp_path / "whole")]) == 0
+    passes = capsys.readouterr().out.count("pass ")
+    out = str(tmp_path / "fit")
+
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(reml.RemlFit, "to_store", stopped)
+        assert app.invoke([*command, "--out", out]) != 0
+    assert Path(f"{out}.checkpoint").exists()
+    capsys.readouterr()
+    assert app.invoke([*command, "--out", out, "--resume"]) == 0
+    assert capsys.readouterr().out.count("pass ") < passes
+    assert not Path(f"{out}.checkpoint").exists()
+    one, two = (reml.RemlFit.open(tmp_path / f"{name}.reml.zarr").dataset for name in ("whole", "fit"))
+    np.testing.assert_array_equal(one["variance_component"], two["variance_component"])
+
+
 def test_mistakes_end_with_their_exit_codes(people: Cohort, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = str(tmp_path / "fit")
     assert app.invoke(["reml", *tables(people), "--out", out]) == 2
