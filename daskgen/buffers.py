@@ -13,6 +13,7 @@ import numpy as np
 
 __all__ = ["at_least", "give_back", "zeros"]
 
+_LARGE_PAGES = 1 << 22  # bytes from which NumPy asks for large pages, one fault for 2 MB
 _KEPT_BYTES = 512_000_000  # more than this is left to the system
 _free: dict[tuple[tuple[int, ...], str], list[np.ndarray]] = {}
 _lock = threading.Lock()
@@ -24,19 +25,23 @@ def zeros(shape: tuple[int, ...], dtype: Any = np.float64) -> np.ndarray:
         kept = _free.get((tuple(shape), np.dtype(dtype).str))
         array = kept.pop() if kept else None
     if array is None:
-        return np.zeros(shape, dtype)
+        array = np.empty(shape, dtype)  # filled at once, where pages are large; zeros are given page by page
     array.fill(0)
     return array
 
 
 def at_least(n: int, dtype: Any) -> np.ndarray:
     """An array (n,) or up to four times as long, with any content; out of those given back where one fits."""
-    kind = np.dtype(dtype).str
+    step = 1 << max(0, n.bit_length() - 4)  # rounded up, so that one fits next time, when n is a little larger
+    n = -(-n // step) * step
+    item = np.dtype(dtype)
+    if n * item.itemsize >= _LARGE_PAGES // 4:
+        n = max(n, -(-_LARGE_PAGES // item.itemsize))
     with _lock:
         for (shape, of), kept in _free.items():
-            if of == kind and kept and len(shape) == 1 and n <= shape[0] <= 4 * n:
+            if of == item.str and kept and len(shape) == 1 and n <= shape[0] <= 4 * n:
                 return kept.pop()
-    return np.empty(n, dtype)
+    return np.empty(n, item)
 
 
 def give_back(value: Any) -> None:
@@ -47,7 +52,7 @@ def give_back(value: Any) -> None:
         for part in value:
             give_back(part)
         return
-    if not isinstance(value, np.ndarray) or value.base is not None or not value.flags.owndata or value.ndim == 0:
+    if not isinstance(value, np.ndarray) or value.base is not None or not value.flags.owndata or not value.nbytes:
         return
     with _lock:
         if sum(a.nbytes for kept in _free.values() for a in kept) + value.nbytes <= _KEPT_BYTES:

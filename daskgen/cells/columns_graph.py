@@ -1,7 +1,7 @@
 """The passes over the variable genes: Gram matrix, products with vectors, scores of cells.
 
 The first of them reads the counts, takes the chosen genes out, and keeps their values (a few per cent of all): those of
-the first leaves in memory, where the tasks run in this process, the others in the scratch folder, a file for each leaf;
+the first parts in memory, where the tasks run in this process, the others in the scratch folder, a file for each leaf;
 the later ones read these. A worker that does not see a file takes the genes out of the counts again.
 """
 
@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from daskgen.buffers import zeros
-from daskgen.cells.leaves import ROWS, blocks, leaf_rows
+from daskgen.cells.leaves import ROWS, blocks, leaf_rows, pieces
+from daskgen.cells.taken_out import KeptInMemory, Part, read_parts, writing_parts
 from daskgen.cells.transform import Transform
 from daskgen.kernels.cells_gram import packed_length, unpacked
 from daskgen.kernels.dispatch import cells_columns, cells_gram
@@ -23,18 +23,13 @@ from daskgen.passes import PassRunner
 from daskgen.stores.anndata_rows import CellRows
 from daskgen.stores.anndata_targets import MatrixTarget
 
-__all__ = ["IN_MEMORY", "ColumnPasses"]
-
-IN_MEMORY = 48_000_000
-"""Bytes of values that are kept in memory, in all."""
-
-_Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]  # indptr, columns and values of the rows of a leaf
+__all__ = ["ColumnPasses"]
 
 
 @dataclass(frozen=True, eq=False)
 class _Job:
-    """rows: the matrix; place: int32 (genes,), position among the chosen genes or -1; kept: bool (cells,); held: what
-    is kept in memory by leaf, None where tasks run in other processes."""
+    """rows: the matrix; place: int32 (genes,), position among the chosen genes or -1; kept: bool (cells,); memory: None
+    where tasks run in other processes."""
 
     rows: CellRows
     leaves: list[tuple[int, int]]
@@ -43,21 +38,11 @@ class _Job:
     transform: Transform
     kept: np.ndarray
     scratch: str
-    held: dict[int, _Arrays] | None = None
+    memory: KeptInMemory | None = None
 
     @property
     def nbytes(self) -> int:
         return int(self.rows.nbytes + self.kept.nbytes + self.place.nbytes + self.transform.nbytes)
-
-
-@dataclass(frozen=True)
-class _Part:
-    """Rows of the chosen genes: CSR with int32 columns and float32 values; cells that do not count have no values."""
-
-    start: int
-    indptr: np.ndarray
-    columns: np.ndarray
-    values: np.ndarray
 
 
 class ColumnPasses:
@@ -75,8 +60,8 @@ class ColumnPasses:
     ):
         place = np.full(rows.n_genes, -1, np.int32)
         place[chosen] = np.arange(len(chosen), dtype=np.int32)
-        held: dict[int, _Arrays] | None = {} if in_process else None
-        self._job = _Job(rows, leaf_rows(rows), place, len(chosen), transform, kept, os.fspath(scratch), held)
+        memory = KeptInMemory() if in_process else None
+        self._job = _Job(rows, leaf_rows(rows), place, len(chosen), transform, kept, os.fspath(scratch), memory)
         self._read = rows.n_values * (rows.info.dtype.itemsize + 4) / max(1, len(self._job.leaves))
 
     def gram(self, runner: PassRunner) -> tuple[np.ndarray, np.ndarray]:
@@ -101,70 +86,46 @@ class ColumnPasses:
         return runner.run_sum(_score_leaf, leaves, self._job, loadings, shift, target, label="scores")  # type: ignore[no-any-return]
 
 
-def _files(job: _Job, leaf: int) -> list[Path]:
-    return [Path(job.scratch) / f"{leaf}.{name}.npy" for name in ("indptr", "columns", "values")]
+def _file(job: _Job, leaf: int) -> str:
+    return os.path.join(job.scratch, f"{leaf}.parts")
 
 
-def _taken_out(job: _Job, leaf: int) -> Iterator[_Part]:
+def _taken_out(job: _Job, leaf: int) -> Iterator[Part]:
     """The parts of a leaf, from the counts; at most `ROWS` cells each."""
     for block in blocks(job.rows, *job.leaves[leaf], most=ROWS):
-        indptr, columns, positions = cells_columns(block.indices).find_columns(block.indptr, block.indices, job.place)
-        counts = block.data[positions]
-        kept = job.kept[block.start : block.start + block.n_rows]
-        if not kept.all():
-            stays = np.repeat(kept, np.diff(indptr))
-            columns, counts = columns[stays], counts[stays]
-            indptr = np.concatenate([[0], np.cumsum(np.diff(indptr) * kept)])
-        yield _Part(block.start, indptr, columns, job.transform.apply(counts, indptr, columns, block.start))
+        for piece in pieces(block):
+            kernels = cells_columns(piece.indices)
+            indptr, columns, positions = kernels.find_columns(piece.indptr, piece.indices, job.place)
+            counts = piece.data[positions]
+            kept = job.kept[piece.start : piece.start + piece.n_rows]
+            if not kept.all():
+                stays = np.repeat(kept, np.diff(indptr))
+                columns, counts = columns[stays], counts[stays]
+                indptr = np.concatenate([[0], np.cumsum(np.diff(indptr) * kept)])
+            yield Part(piece.start, indptr, columns, job.transform.apply(counts, indptr, columns, piece.start))
 
 
-def _parts(job: _Job, leaf: int) -> Iterator[_Part]:
-    """The parts of a leaf, from memory or the scratch folder where they are there."""
-    files = _files(job, leaf)
-    if job.held is not None and leaf in job.held:
-        indptr, columns, values = job.held[leaf]
-    elif all(map(os.path.exists, files)):
-        indptr, columns, values = (np.load(file, mmap_mode="r") for file in files)
-    else:
+def _parts(job: _Job, leaf: int) -> Iterator[Part]:
+    """The parts of a leaf, from memory and the scratch folder where they are there."""
+    in_memory = [] if job.memory is None else job.memory.parts(leaf)
+    rows = sum(len(part.indptr) - 1 for part in in_memory)
+    start, stop = job.leaves[leaf]
+    on_disk = os.path.exists(_file(job, leaf))
+    if rows < stop - start and not on_disk:
         yield from _taken_out(job, leaf)
         return
-    for start in range(0, len(indptr) - 1, ROWS):
-        stop = min(start + ROWS, len(indptr) - 1)
-        part = slice(int(indptr[start]), int(indptr[stop]))
-        pointers = np.asarray(indptr[start : stop + 1]) - indptr[start]
-        yield _Part(
-            job.leaves[leaf][0] + start,
-            pointers,
-            np.ascontiguousarray(columns[part]),
-            np.ascontiguousarray(values[part]),
-        )
+    yield from in_memory
+    if on_disk:
+        yield from read_parts(_file(job, leaf))
 
 
-def _kept_parts(job: _Job, leaf: int) -> Iterator[_Part]:
+def _kept_parts(job: _Job, leaf: int) -> Iterator[Part]:
     """The parts of a leaf, from the counts, and kept meanwhile."""
-    indptr, columns, values = [np.zeros(1, np.int64)], [], []
-    for part in _taken_out(job, leaf):
-        indptr.append(part.indptr[1:] + indptr[-1][-1])
-        columns.append(part.columns)
-        values.append(part.values)
-        yield part
-    arrays = (np.concatenate(indptr), _joined(columns, np.int32), _joined(values, np.float32))
-    if job.held is not None:
-        used = sum(array.nbytes for kept in list(job.held.values()) for array in kept)
-        if used + sum(array.nbytes for array in arrays) <= IN_MEMORY:
-            job.held[leaf] = arrays
-            return
-    if not os.path.isdir(job.scratch):
-        return
-    for file, array in zip(_files(job, leaf), arrays, strict=True):
-        partial = file.with_suffix(f".{os.getpid()}.partial")
-        with open(partial, "wb") as out:
-            np.save(out, array)
-        os.replace(partial, file)
-
-
-def _joined(parts: list[np.ndarray], dtype: type) -> np.ndarray:
-    return np.concatenate(parts) if parts else np.empty(0, dtype)
+    with writing_parts(_file(job, leaf)) as write:
+        for part in _taken_out(job, leaf):
+            if job.memory is None or not job.memory.add(leaf, part):
+                write(part)
+            yield part
 
 
 def _gram_leaf(leaf: int, job: _Job) -> tuple[np.ndarray, np.ndarray]:
@@ -202,14 +163,20 @@ def _product_leaf(leaf: int, job: _Job, vectors: np.ndarray) -> np.ndarray:
 
 
 def _score_leaf(leaf: int, job: _Job, loadings: np.ndarray, shift: np.ndarray, target: MatrixTarget) -> np.ndarray:
-    start, stop = job.leaves[leaf]
+    begin, stop = job.leaves[leaf]
     squares = np.zeros(loadings.shape[1])
-    scores = np.empty((stop - start, loadings.shape[1]), np.float32)
+    scores = np.empty((min(ROWS, stop - begin), loadings.shape[1]), np.float32)  # a chunk, written when it is full
+    filled = 0
     for part in _parts(job, leaf):
         found = cells_columns(part.values).project(part.indptr, part.columns, part.values, loadings, shift)
-        rows = slice(part.start, part.start + len(found))
-        squares += np.square(found[job.kept[rows]]).sum(axis=0)
-        found[~job.kept[rows]] = np.nan
-        scores[part.start - start : rows.stop - start] = found
-    target.write(start, scores)
+        kept = job.kept[part.start : part.start + len(found)]
+        squares += np.square(found[kept]).sum(axis=0)
+        found[~kept] = np.nan
+        while len(found):
+            taken = found[: len(scores) - filled]
+            scores[filled : filled + len(taken)] = taken
+            found, filled = found[len(taken) :], filled + len(taken)
+            if filled == len(scores) or begin + filled == stop:
+                target.write(begin, scores[:filled])
+                begin, filled = begin + filled, 0
     return squares

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from daskgen.cells.leaves import BLOCK_VALUES
 from daskgen.cells.opened import KEEP, Cells, as_cells
 from daskgen.cells.state import LOG_VALUES
 from daskgen.errors import InputError, UsageError
@@ -25,7 +26,6 @@ __all__ = ["write_filtered"]
 log = logging.getLogger("daskgen.cells")
 
 _LEFT_BEHIND = ("filter_cells", "filter_genes", "materialize")  # the copy has kept cells alone, and no layers
-_BLOCK_VALUES = 1 << 21
 
 
 def write_filtered(cells: Cells, path: str | os.PathLike[str], force: bool = False, resume: bool = False) -> Cells:
@@ -81,7 +81,7 @@ class _Kept:
 
     def cuts(self) -> list[tuple[int, int]]:
         """Ranges of the kept cells, those of one block of rows together."""
-        edges = [a for a, _ in self.rows.blocks(_BLOCK_VALUES)] + [self.rows.n_rows]
+        edges = [a for a, _ in self.rows.blocks(BLOCK_VALUES)] + [self.rows.n_rows]
         bounds = np.unique(np.searchsorted(self.cells, edges))
         return [(int(a), int(b)) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
 

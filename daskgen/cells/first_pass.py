@@ -85,10 +85,9 @@ class Summary:
         scale = 1.0 if view.target is None else view.target / self.target
         return [moments.scaled(scale) for moments in self.moments("scaled")]
 
-    def matrix(self) -> np.ndarray:
-        """float64 (cells, 4 + tops + masks), as `quality` takes it."""
-        unused = np.zeros_like(self.totals)
-        return np.stack([self.n_genes, self.totals, unused, unused, *self.tops.values(), *self.masks.values()], axis=1)
+    def of_cells(self) -> list[np.ndarray]:
+        """float64 (cells,) each: genes with a count, total, sums of tops, of masks, as `quality` takes them."""
+        return [self.n_genes, self.totals, *self.tops.values(), *self.masks.values()]
 
 
 def first_pass(
@@ -166,10 +165,10 @@ def _summary(found: RowSums, request: Request, groups: np.ndarray) -> Summary:
     columns = found.cells
     first_mask = 4 + len(request.tops)
     return Summary(
-        columns[:, 0].copy(),
-        columns[:, 1].copy(),
-        {top: columns[:, 4 + i].copy() for i, top in enumerate(request.tops)},
-        {name: columns[:, first_mask + i].copy() for i, name in enumerate(request.masks)},
+        columns[:, 0],
+        columns[:, 1],
+        {top: columns[:, 4 + i] for i, top in enumerate(request.tops)},
+        {name: columns[:, first_mask + i] for i, name in enumerate(request.masks)},
         found.genes,
         np.bincount(groups[groups >= 0], minlength=request.n_groups),
         found.high,

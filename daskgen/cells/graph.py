@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from daskgen.buffers import zeros
 from daskgen.cells.gene_sets import GeneSets
 from daskgen.cells.leaves import Tile, blocks, leaf_rows, tiles
 from daskgen.cells.over_representation import SetTargets, write_scores
@@ -69,7 +70,7 @@ class SummaryPass:
     def run(self, runner: PassRunner, label: str = "counts") -> RowSums:
         """All leaves, on the current scheduler. Nothing of a cell or gene that does not count is in the sums."""
         n_cells, n_genes = self.rows.n_rows, self.rows.n_genes
-        cells = np.empty((n_cells, 4 + len(self.tops) + self.n_masks))
+        cells = np.empty((4 + len(self.tops) + self.n_masks, n_cells)).T  # each column in one piece, see `Summary`
         high = np.zeros(n_genes, bool)
         tree = TreeSum()
         flaws: list[tuple[int, int, int]] = []
@@ -130,7 +131,7 @@ def _summarise_leaf(leaf: int, job: SummaryPass) -> _LeafSums:
     start, stop = job.leaves[leaf]
     n_genes = job.rows.n_genes
     cells = np.empty((stop - start, 4 + len(job.tops) + job.n_masks))
-    genes = np.zeros((job.n_groups, n_genes, job._width))
+    genes = zeros((job.n_groups, n_genes, job._width))
     high = np.zeros(n_genes, np.uint8)
     tops = np.array(job.tops, np.int64)
     n_largest = job.enrichment.n_up if job.enrichment is not None else 0

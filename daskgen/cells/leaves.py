@@ -11,17 +11,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from daskgen.buffers import at_least, give_back
 from daskgen.stores.anndata_rows import CellRows, CsrBlock
 
-__all__ = ["BLOCK_VALUES", "ROWS", "Tile", "blocks", "leaf_rows", "tiles"]
+__all__ = ["BLOCK_VALUES", "ROWS", "Tile", "blocks", "leaf_rows", "pieces", "tiles"]
 
 ROWS = 4096
 """Cells of a chunk of results per cell."""
 
-BLOCK_VALUES = 1 << 21
+BLOCK_VALUES = 1 << 20
 """Stored values that are read together."""
 
-_TILE_VALUES = 1 << 16  # values that a kernel gets together, 0.5 MB as float64: they stay in the cache
+_TILE_VALUES = 1 << 17  # values that a kernel gets together, 1 MB as float64: they stay in the cache
+_PIECE_VALUES = 1 << 18
 _LEAF_VALUES = 1 << 26
 _LEAST_LEAVES = 8  # so that a few threads are evenly busy with small data too
 _MOST_LEAVES = 1024
@@ -42,14 +44,14 @@ def leaf_rows(rows: CellRows) -> list[tuple[int, int]]:
 
 
 def blocks(rows: CellRows, start: int, stop: int, most: int | None = None) -> Iterator[CsrBlock]:
-    """Rows `start` to `stop` - 1 in blocks of about two million stored values, at most `most` rows; a block is valid
+    """Rows `start` to `stop` - 1 in blocks of about a million stored values, at most `most` rows; a block is valid
     until the next."""
     reader = rows.reader(reuse=True)
     try:
         while start < stop:
             end = min(stop, start + (most or stop - start))
             if rows.indptr is not None:
-                goal = int(rows.indptr[start]) + BLOCK_VALUES
+                goal = _block_end(int(rows.indptr[start]), rows.info.chunk)
                 end = min(end, max(start + 1, int(np.searchsorted(rows.indptr, goal, side="right")) - 1))
             else:
                 end = min(end, start + max(1, BLOCK_VALUES // max(1, rows.n_genes)))
@@ -57,6 +59,13 @@ def blocks(rows: CellRows, start: int, stop: int, most: int | None = None) -> It
             start = end
     finally:
         reader.close()
+
+
+def _block_end(first: int, chunk: int) -> int:
+    """Where a block ends that begins at stored value `first`: with a chunk, so that little of the next is decoded."""
+    if chunk > BLOCK_VALUES:
+        return first + BLOCK_VALUES
+    return (first + chunk // 2) // chunk * chunk + BLOCK_VALUES // chunk * chunk
 
 
 @dataclass(frozen=True)
@@ -75,13 +84,27 @@ class Tile:
 
 
 def tiles(block: CsrBlock) -> Iterator[Tile]:
-    """The rows of a block, some hundred at a time."""
+    """The rows of a block, some dozens at a time; a tile's values are valid until the next is taken."""
+    buffer = at_least(2 * _TILE_VALUES, np.float64)
+    for part in pieces(block, _TILE_VALUES):
+        n = len(part.data)
+        if n > len(buffer):
+            give_back(buffer)
+            buffer = at_least(n, np.float64)
+        values = buffer[:n]
+        np.copyto(values, part.data)
+        yield Tile(part.start, part.indptr, part.indices, values)
+    give_back(buffer)
+
+
+def pieces(block: CsrBlock, values: int | None = None) -> Iterator[CsrBlock]:
+    """The rows of a block, so many at a time that they have about `values` stored values (by default a quarter of a
+    million, of which what is taken out fits the cache)."""
     start, n = 0, block.n_rows
     while start < n:
-        goal = int(block.indptr[start]) + _TILE_VALUES
+        goal = int(block.indptr[start]) + (values or _PIECE_VALUES)
         stop = min(n, max(start + 1, int(np.searchsorted(block.indptr, goal, side="right")) - 1))
         first, last = int(block.indptr[start]), int(block.indptr[stop])
-        values = block.data[first:last].astype(np.float64)
         indptr = block.indptr[start : stop + 1] - first
-        yield Tile(block.start + start, indptr, block.indices[first:last], values)
+        yield CsrBlock(block.data[first:last], block.indices[first:last], indptr, block.n_genes, block.start + start)
         start = stop

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from daskgen.cells.opened import Cells
-from daskgen.cells.state import LOG_VALUES, OTHER_VALUES
+from daskgen.cells.state import LOG_VALUES, OTHER_VALUES, RECORDS, State
 from daskgen.cells.transform import Transform
 from daskgen.cells.view import current_view, require_counts, require_logs
 from daskgen.errors import UsageError
@@ -61,9 +61,13 @@ def materialize(cells: Cells, layer: Literal["log1p", "normalized"] = "log1p", i
             _run(_write_rows, range(-(-rows.n_rows // height)), target, rows, transform)
         store.publish(target)
         if into == "X":
-            with store.replacing_x(element, keep_as="layers/counts", new=["uns/log1p"]):
-                cells.state.x_holds = LOG_VALUES if layer == "log1p" else OTHER_VALUES
-                _record(cells, layer, into, view.base)
+            try:
+                with store.replacing_x(element, keep_as="layers/counts", new=["uns/log1p"], records=RECORDS):
+                    cells.state.x_holds = LOG_VALUES if layer == "log1p" else OTHER_VALUES
+                    _record(cells, layer, into, view.base)
+            except BaseException:
+                cells.state = State.load(store)
+                raise
         else:
             _record(cells, layer, into, view.base)
     log.info("%s      %s of %s", into, layer, store.location.name)

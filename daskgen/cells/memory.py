@@ -11,7 +11,9 @@ from daskgen.passes import MemoryItem, PassRunner, Plan
 
 __all__ = ["check_plan"]
 
-_LIBRARIES = 330_000_000  # resident memory of a process that has imported what a pass needs
+_LIBRARIES = 310_000_000  # resident memory of a process that has imported what a pass needs
+_TILE_BYTES = 4_000_000  # what is cast and taken out of a block at a time
+_CELL_BYTES = 250  # sums, columns of quality control and where its values begin
 
 
 def check_plan(
@@ -31,8 +33,10 @@ def check_plan(
     threads = max(1, executor.n_threads // processes)
     info = cells.store.x_info
     n_values = cells.store.rows().n_values
-    block = min(n_values, BLOCK_VALUES) * (2 * info.dtype.itemsize + 12)
-    per_cell = 8 * cells.n_obs * 8
+    # Whole chunks are decoded, and where a block begins within one, its rest is held meanwhile.
+    chunk = info.chunk if info.layout == "csr" else info.chunk * cells.n_vars
+    block = min(2 * n_values, BLOCK_VALUES + chunk) * (info.dtype.itemsize + 4) + _TILE_BYTES
+    per_cell = _CELL_BYTES * cells.n_obs
     plan = Plan(
         f"{cells.n_obs:,} cells x {cells.n_vars:,} genes",
         bytes_per_pass=n_values * (info.dtype.itemsize + 4),

@@ -13,6 +13,7 @@ import pandas as pd
 
 from daskgen.cells.describing import cells_lines
 from daskgen.cells.state import State
+from daskgen.inputs.arguments import known_arguments
 from daskgen.stores.anndata import AnnDataStore
 from daskgen.stores.location import StoreLike
 
@@ -145,6 +146,7 @@ class Cells:
         return self.store.uns(name)
 
 
+@known_arguments()
 def open(path: StoreLike | Cells) -> Cells:
     """Open an AnnData store (Zarr format 2 or 3, made by daskgen, scanpy or anndata) to work on it in place.
 

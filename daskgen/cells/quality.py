@@ -15,21 +15,22 @@ __all__ = ["cell_columns", "gene_columns"]
 
 
 def cell_columns(
-    sums: np.ndarray, percent_top: Sequence[int], masks: Sequence[str], *, log1p: bool = True
+    sums: Sequence[np.ndarray], percent_top: Sequence[int], masks: Sequence[str], *, log1p: bool = True
 ) -> dict[str, np.ndarray]:
-    """Columns of `obs`, in scanpy's order. sums: float64 (cells, 4 + tops + masks), see `kernels.cells_rows`."""
-    n, total = sums[:, 0], sums[:, 1]
+    """Columns of `obs`, in scanpy's order. sums: float64 (cells,) each: genes with a count, total, sums of the largest
+    counts for each of `percent_top`, sums over each of `masks`."""
+    n, total = sums[:2]
     columns: dict[str, np.ndarray] = {"n_genes_by_counts": n.astype(np.int32)}
     if log1p:
         columns["log1p_n_genes_by_counts"] = np.log1p(n)
-    columns["total_counts"] = total.copy()
+    columns["total_counts"] = total
     if log1p:
         columns["log1p_total_counts"] = np.log1p(total)
     with np.errstate(invalid="ignore"):
         for i, top in enumerate(percent_top):
-            columns[f"pct_counts_in_top_{top}_genes"] = 100 * (sums[:, 4 + i] / total)
+            columns[f"pct_counts_in_top_{top}_genes"] = 100 * (sums[2 + i] / total)
         for i, mask in enumerate(masks):
-            counts = sums[:, 4 + len(percent_top) + i].copy()
+            counts = sums[2 + len(percent_top) + i]
             columns[f"total_counts_{mask}"] = counts
             if log1p:
                 columns[f"log1p_total_counts_{mask}"] = np.log1p(counts)

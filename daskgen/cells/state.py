@@ -18,7 +18,7 @@ import numpy as np
 
 from daskgen.stores.anndata import AnnDataStore
 
-__all__ = ["COUNTS", "LOG_VALUES", "OTHER_VALUES", "State", "Step"]
+__all__ = ["COUNTS", "LOG_VALUES", "OTHER_VALUES", "RECORDS", "State", "Step"]
 
 log = logging.getLogger("daskgen.cells")
 
@@ -26,6 +26,9 @@ COUNTS, LOG_VALUES, OTHER_VALUES = "counts", "log1p", "values"
 """What X holds: counts; log values (``uns['log1p']`` is there); numbers that are no whole numbers."""
 
 _STATE = "daskgen/state"
+RECORDS = (_STATE, "daskgen/x_fingerprint")
+"""Elements of uns that say what X holds and which X it is."""
+
 _STATISTICS = "daskgen/statistics"
 _LOOKED_AT = 1 << 16  # values by which a store of somebody else is judged
 

@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from daskgen import config
-from daskgen.cells.columns_graph import IN_MEMORY, ColumnPasses
+from daskgen.cells.columns_graph import ColumnPasses
 from daskgen.cells.components import Components, components_by_products, components_of_gram
 from daskgen.cells.first_pass import first_pass
 from daskgen.cells.memory import check_plan
 from daskgen.cells.opened import Cells, as_cells
 from daskgen.cells.state import LOG_VALUES
 from daskgen.cells.steps_variable import Groups, moments_request
+from daskgen.cells.taken_out import IN_MEMORY
 from daskgen.cells.transform import Scaling, Transform
 from daskgen.cells.view import View, current_view, require_counts, require_logs
 from daskgen.errors import InputError, UsageError, examples
@@ -109,11 +110,12 @@ def pca(
     runner = PassRunner()
     width = n_comps + 10
     per_thread = (
-        {f"Gram matrix of {len(chosen):,} genes": 36 * len(chosen) ** 2}
+        {f"Gram matrix of {len(chosen):,} genes": 16 * len(chosen) ** 2}
         if exact
         else {f"products of {len(chosen):,} genes": 40 * len(chosen) * width}
     )
-    once = {"values of the chosen genes": IN_MEMORY} | ({} if exact else {"basis": 16 * 10 * width * len(chosen)})
+    once = {"values of the chosen genes": IN_MEMORY}
+    once |= {"their sum": 24 * len(chosen) ** 2} if exact else {"basis": 16 * 10 * width * len(chosen)}
     check_plan(opened, runner, per_thread, memory_limit, once=once)
     keys = ("X_pca", "PCs", "pca") if key_added is None else (key_added,) * 3
     with tempfile.TemporaryDirectory(prefix="daskgen-cells-", dir=config.get("scratch")) as scratch:

@@ -78,6 +78,7 @@ def ora(
     return opened
 
 
+@known_arguments()
 def ora_lists(
     lists: Mapping[str, Sequence[str]],
     gene_sets: Source,

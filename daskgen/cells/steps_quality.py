@@ -52,7 +52,7 @@ def write_quality(
     cells: Cells, summary: Summary, tops: Sequence[int], masks: dict[str, np.ndarray], *, log1p: bool = True
 ) -> None:
     """Write the columns and record the step."""
-    of_cells = cell_columns(summary.matrix(), tops, list(masks), log1p=log1p)
+    of_cells = cell_columns(summary.of_cells(), tops, list(masks), log1p=log1p)
     of_genes = gene_columns(*summary.counts(), int(summary.group_sizes.sum()), log1p=log1p)
     made = {name: mask for name, mask in masks.items() if name not in cells.store.columns("var")}
     with cells.store.writing():

@@ -72,6 +72,10 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "pheno": ("phenotypes",),
     "saveeffects": ("keep_effects",),
     "y": ("phenotypes",),
+    # scanpy, decoupler
+    "adata": ("cells", "path"),
+    "data": ("cells",),
+    "net": ("gene_sets",),
     # anywhere
     "blocks": ("n_blocks",),
     "chrom": ("contig",),
@@ -121,9 +125,30 @@ _MARKER_MODELS: Mapping[str, tuple[str | None, str]] = {
 }  # fmt: skip
 
 
+_SINGLE_CELLS: Mapping[str, tuple[str | None, str]] = {
+    **dict.fromkeys(
+        ("layer", "layers", "obsm", "raw", "useraw"),
+        ("cells", "steps work on X; make a store of the other counts: daskgen convert cells --counts LAYER"),
+    ),
+    **dict.fromkeys(
+        ("copy", "inplace"),
+        ("cells", "results are always written into the store, and X is never changed; leave it out"),
+    ),
+    **dict.fromkeys(("exprtype", "vartype"), ("cells", "columns have the names of scanpy's defaults; leave it out")),
+    **dict.fromkeys(("chunked", "chunksize", "bsize"), ("cells", "all is read in blocks; leave it out")),
+    "filterunexpressedgenes": ("cells", "filter_genes(cells, min_cells=1) first"),
+    "layernorm": ("cells", "target_sum=None takes the median of the totals"),
+    "maskobs": ("cells", "filter_cells(cells, keep=mask) first: every step leaves out what filters left out"),
+    "returninfo": ("cells", "loadings and variances are always written: varm['PCs'], uns['pca']"),
+    "subset": ("cells", 'variable genes are marked in var; to_anndata(genes="highly_variable") takes them'),
+    "usehighlyvariable": ("cells", 'mask_var="highly_variable", or mask_var=None for all genes'),
+}
+
+
 NOTES: Mapping[str, tuple[str | None, str]] = {
     **dict.fromkeys(("cores", "ncores", "nthreads", "threads", "parallel", "njobs", "mpi"), (None, _WHERE)),
     **_MARKER_MODELS,
+    **_SINGLE_CELLS,
     "printwarn": (None, "not needed: warnings are in the status of each SNP"),
     "toler": (None, "not needed: what has converged is checked"),
     **dict.fromkeys(("logname", "ldsclog"), (None, 'what is reported goes to logging.getLogger("daskgen")')),

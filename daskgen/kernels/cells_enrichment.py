@@ -47,16 +47,19 @@ def set_overlaps(
     )
 )
 def _set_overlaps(indptr, indices, values, roles, cut, ties, set_start, set_member, out):
+    high = np.empty(roles.shape[0] + 1, np.uint64)
     for row in range(out.shape[0]):
         out[row] = 0
         level = cut[row]
         left = ties[row]
+        n = np.uint64(0)
         for k in range(np.uint64(indptr[row]), np.uint64(indptr[row + 1])):  # unsigned: see `cells_rows`
-            x = values[k]
-            if not x >= level or not x > 0.0:
-                continue
-            gene = np.uint32(indices[k])
-            if roles[gene] == 0:
+            high[n] = k
+            n += np.uint64(values[k] >= level)  # no branch: whether it is among the largest cannot be predicted
+        for i in range(n):
+            x = values[high[i]]
+            gene = np.uint32(indices[high[i]])
+            if not x > 0.0 or roles[gene] == 0:
                 continue
             if x == level:
                 if left == 0:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
+from daskgen.buffers import give_back, zeros
 from daskgen.kernels.compile import helper, input_array, kernel, output_array
 
 __all__ = ["GramSum", "full_columns", "packed_length", "unpacked"]
@@ -64,25 +65,36 @@ class GramSum:
         self._out, self._full = out, full
         self._slot = np.full(n_columns, -1, np.int32)
         self._slot[full] = np.arange(n_full, dtype=np.int32)
-        self._dense = np.empty((_TOGETHER, n_full), np.float32)
-        self._among_full = np.zeros((n_full, n_full))
-        self._across = np.zeros((n_columns, n_full))
+        self._dense = zeros((_TOGETHER, n_full), np.float32)
+        self._filled = 0
+        self._among_full = zeros((n_full, n_full))
+        self._across = zeros((n_columns, n_full))
 
     def add(
         self, indptr: npt.NDArray[np.int64], columns: npt.NDArray[np.int32], values: npt.NDArray[np.float32]
     ) -> None:
         """Rows in CSR, columns ascending within a row."""
-        n_rows = len(indptr) - 1
-        for start in range(0, n_rows, _TOGETHER):
-            part = indptr[start : min(start + _TOGETHER, n_rows) + 1]
-            dense = self._dense[: len(part) - 1]
-            dense.fill(0)
+        n_rows, start = len(indptr) - 1, 0
+        while start < n_rows:
+            part = indptr[start : min(start + _TOGETHER - self._filled, n_rows) + 1]
+            start += len(part) - 1
+            dense = self._dense[self._filled : self._filled + len(part) - 1]
             _add_rows(part, columns, values, self._slot, dense, self._across, self._out)
-            self._among_full += dense.T @ dense
+            self._filled += len(dense)
+            if self._filled == _TOGETHER:
+                self._multiply()
+
+    def _multiply(self) -> None:
+        dense = self._dense[: self._filled]
+        self._among_full += dense.T @ dense
+        dense.fill(0)
+        self._filled = 0
 
     def finish(self) -> None:
         """Add what was multiplied densely; nothing can be added after that."""
+        self._multiply()
         _move_full(self._full.astype(np.int64), self._among_full, self._across, self._out)
+        give_back((self._dense, self._among_full, self._across))
 
 
 @helper

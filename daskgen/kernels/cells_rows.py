@@ -165,6 +165,61 @@ def _largest_by_selection(values, n, tops, n_largest, row):
 
 
 @helper
+def _count_small(start, stop, indices, values, roles, histogram, masks):
+    """Count how often each whole number below `_BINS` occurs in a row and add up the masks: the largest of them, and
+    whether the row has no other values; stops at the first other one."""
+    largest = 0
+    for k in range(start, stop):
+        x = values[k]
+        role = roles[np.uint32(indices[k])]
+        if not (x >= 0.0 and x < _BINS):
+            return largest, False
+        value = np.int64(x)
+        if value != x:
+            return largest, False
+        # Bin 0, which nobody reads, takes what doesn't count: a branch here would be guessed wrongly too often.
+        histogram[np.uint64(value if role > 0 else 0)] += 1
+        largest = max(largest, value)
+        if role > 1:
+            _add_masked(role, x, masks)
+    return largest, True
+
+
+@helper
+def _take_positive(start, stop, indices, values, roles, number, chosen, masks, flaws):
+    """Copy the positive values of row `number` that count to `chosen` and add up the masks anew; returns how many.
+    Notes values that are no counts, and fractions."""
+    masks[:] = 0.0
+    n = 0
+    for k in range(start, stop):
+        x = values[k]
+        role = roles[np.uint32(indices[k])]
+        if not x > 0.0:
+            if x != 0.0:
+                if flaws[0] == 0:
+                    flaws[1] = number
+                    flaws[2] = indices[k]
+                flaws[0] += 1
+            continue
+        if role == 0:
+            continue
+        chosen[n] = x
+        n += 1
+        if x != np.floor(x):
+            flaws[3] = 1
+        if role > 1:
+            _add_masked(role, x, masks)
+    return n
+
+
+@helper
+def _add_masked(role, x, masks):
+    for m in range(masks.shape[0]):
+        if role >> np.uint32(m + 1) & np.uint32(1):
+            masks[m] += x
+
+
+@helper
 def _add_moments(start, stop, indices, values, factor, sums):
     """Add the values of a row to the sums of its genes: numbers, x, x^2, y, y^2."""
     for k in range(start, stop):
@@ -216,48 +271,17 @@ def _summarise(
     histogram = np.zeros(_BINS, np.int64)
     chosen = np.empty(roles.shape[0], np.float64)
     first_mask = 4 + tops.shape[0]
-    n_masks = cells.shape[1] - first_mask
     for i in range(indptr.shape[0] - 1):
         # Unsigned positions: signed ones are tested for counting from the end, which costs a third of this loop.
         start, stop = np.uint64(indptr[i]), np.uint64(indptr[i + 1])
         row = cells[i]
         row[:] = 0.0
-        largest = 0
-        whole = True
-        for k in range(start, stop):
-            x = values[k]
-            role = roles[np.uint32(indices[k])]
-            if not x > 0.0:
-                if x != 0.0:
-                    if flaws[0] == 0:
-                        flaws[1] = i
-                        flaws[2] = indices[k]
-                    flaws[0] += 1
-                continue
-            if role == 0:
-                continue
-            value = int(x) if x < _BINS else 0
-            if value == x:
-                histogram[np.uint64(value)] += 1
-                largest = max(largest, value)
-            else:
-                whole = False
-            if role > 1:
-                for m in range(n_masks):
-                    if role >> np.uint32(m + 1) & np.uint32(1):
-                        row[first_mask + m] += x
+        largest, whole = _count_small(start, stop, indices, values, roles, histogram, row[first_mask:])
         if whole:
             _largest_by_histogram(histogram, largest, tops, n_largest, row)
         else:
             histogram[: largest + 1] = 0
-            n = 0
-            for k in range(start, stop):
-                x = values[k]
-                if x > 0.0 and roles[np.uint32(indices[k])] != 0:
-                    chosen[n] = x
-                    n += 1
-                    if x != np.floor(x):
-                        flaws[3] = 1
+            n = _take_positive(start, stop, indices, values, roles, i, chosen, row[first_mask:], flaws)
             _largest_by_selection(chosen, n, tops, n_largest, row)
         group = groups[i]
         total = row[1]

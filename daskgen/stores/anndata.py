@@ -190,7 +190,7 @@ class AnnDataStore(AnnDataReader):
         another length.
         """
         group = self._frame_group(frame)
-        n = len(self.names(frame))
+        n = self.n_cells if frame == "obs" else self.n_genes
         for name, values in columns.items():
             if len(values) != n:
                 raise StoreError(f"{frame}/{name} has the wrong length.", found=len(values), expected=n)
@@ -262,10 +262,13 @@ class AnnDataStore(AnnDataReader):
         self._indptr.pop(target.element, None)
 
     @contextmanager
-    def replacing_x(self, element: str, *, keep_as: str, new: Sequence[str] = ()) -> Iterator[None]:
+    def replacing_x(
+        self, element: str, *, keep_as: str, new: Sequence[str] = (), records: Sequence[str] = ()
+    ) -> Iterator[None]:
         """Put the layer `element` in the place of X, which becomes the layer `keep_as`; within the block the records
-        are made that belong to the new X. Where that does not come to its end, X is what it was, and the elements `new`
-        are not there: at once, or, after a kill, when the store is next opened for writing.
+        are made that belong to the new X. Where that does not come to its end, X is what it was, the elements `new` are
+        not there and the texts `records` of uns are what they were: at once, or, after a kill, when the store is next
+        opened for writing.
 
         UsageError on an object store, which cannot rename.
         """
@@ -275,7 +278,8 @@ class AnnDataStore(AnnDataReader):
         self.remove("uns/daskgen/checksums")  # they were of the old X
         own = require_group(require_group(self.group, "uns"), OWN)
         made = [name for name in new if name not in self.group]
-        own.attrs[_REPLACING] = {"element": element, "keep_as": keep_as, "new": made}
+        before = {name: self.uns(name) for name in records}
+        own.attrs[_REPLACING] = {"element": element, "keep_as": keep_as, "new": made, "records": before}
         try:
             self.location.join("X").move_to(self.location.join(keep_as))
             self.location.join(element).move_to(self.location.join("X"))
@@ -298,6 +302,11 @@ class AnnDataStore(AnnDataReader):
         for place in (element, *(self.location.join(name) for name in about["new"])):
             if place.exists():
                 place.remove_tree()
+        for name, text in about.get("records", {}).items():
+            if text is None:
+                self.remove(f"uns/{name}")
+            else:
+                self.write_uns(name, text)
         del own.attrs[_REPLACING]
         self._forget_matrices()
         self._consolidate()

@@ -21,6 +21,7 @@ from daskgen.errors import StoreError
 
 __all__ = [
     "encoding",
+    "index_length",
     "is_group",
     "read_column",
     "read_element",
@@ -127,10 +128,21 @@ def read_frame(node: Any, uns: Any = None) -> pd.DataFrame:
 
 def read_index(node: Any) -> np.ndarray:
     """The index of a data frame as an object array of str; newer versions of AnnData keep it as text with a mask."""
+    return read_text(read_column(node, _index_name(node)))
+
+
+def index_length(node: Any) -> int:
+    """How many rows a data frame has; its index is not read."""
+    index = node[_index_name(node)]
+    parts = [index[name] for name in ("values", "codes") if name in index] if is_group(index) else [index]
+    return int(parts[0].shape[0]) if parts else len(read_index(node))
+
+
+def _index_name(node: Any) -> str:
     index = _as_str(node.attrs.get("_index", "_index"))
     if index not in node:
         raise StoreError(f"{node.name}: a data frame without its index {index!r}.", found=", ".join(node.keys()))
-    return read_text(read_column(node, index))
+    return index
 
 
 def _as_str(name: Any) -> str:

@@ -14,11 +14,15 @@ from pathlib import Path
 
 import fsspec
 import google_crc32c
+import numpy as np
 
 from daskgen import limits
+from daskgen.buffers import at_least, give_back
 from daskgen.stores.location import Location
 
 __all__ = ["content_fingerprint", "content_stamp"]
+
+_PIECE = 1 << 18  # bytes that are read together: they stay in the cache
 
 
 def content_stamp(location: Location, element: str) -> str:
@@ -31,8 +35,20 @@ def content_fingerprint(location: Location, element: str) -> str:
     place = location.join(element)
     objects = _objects(place)
     with ThreadPoolExecutor(limits.cores()) as pool:
-        sums = pool.map(lambda entry: google_crc32c.value(place.join(entry[0]).read_bytes()), objects)
+        sums = pool.map(lambda entry: _checksum(place.join(entry[0])), objects)
         return _hash(f"{name} {size} {crc}" for (name, size, _), crc in zip(objects, sums, strict=True))
+
+
+def _checksum(place: Location) -> int:
+    """CRC-32C of an object, read piece by piece into the same memory where it is a file."""
+    if not place.local:
+        return int(google_crc32c.value(place.read_bytes()))
+    checksum, piece = 0, at_least(_PIECE, np.uint8)
+    with open(place.url, "rb", buffering=0) as file:
+        while n := file.readinto(memoryview(piece)):
+            checksum = google_crc32c.extend(checksum, piece[:n])
+    give_back(piece)
+    return int(checksum)
 
 
 def _objects(place: Location) -> list[tuple[str, int, str]]:

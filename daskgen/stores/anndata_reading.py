@@ -12,6 +12,7 @@ import zarr
 from daskgen.errors import StoreError, examples
 from daskgen.stores.anndata_elements import (
     encoding,
+    index_length,
     is_group,
     read_column,
     read_element,
@@ -44,6 +45,7 @@ class AnnDataReader:
         self._fingerprint: str | None = None
         self._stamp = ""
         self._names: dict[str, np.ndarray] = {}
+        self._lengths: dict[str, int] = {}
         self._infos: dict[str, MatrixInfo] = {}
         self._indptr: dict[str, npt.NDArray[np.int64]] = {}
 
@@ -54,11 +56,16 @@ class AnnDataReader:
 
     @property
     def n_cells(self) -> int:
-        return len(self.obs_names)
+        return self._length("obs")
 
     @property
     def n_genes(self) -> int:
-        return len(self.var_names)
+        return self._length("var")
+
+    def _length(self, frame: str) -> int:
+        if frame not in self._lengths:
+            self._lengths[frame] = index_length(self.group[frame])
+        return self._lengths[frame]
 
     def names(self, frame: str) -> np.ndarray:
         """The index of "obs" or "var": object array of str."""

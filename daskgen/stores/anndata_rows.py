@@ -148,61 +148,52 @@ class CellRows:
 
 class SequentialValues:
     """Slices of a one-dimensional array of Zarr or HDF5; a slice that begins where the last ended decodes nothing
-    twice. location: of the array's store, where it is one of Zarr; reuse: a slice is valid until the next is read."""
+    twice, and chunks are decoded where they stay: slices are views of them. location: of the array's store, where it is
+    one of Zarr; reuse: a slice is valid until the next is read."""
 
     def __init__(self, array: Any, location: Location | None = None, *, reuse: bool = False):
         self._array = array
         self._reuse = reuse
-        self._lent: list[npt.NDArray[Any]] = []
         self._n = int(array.shape[0])
         self._chunk = int(array.chunks[0]) if array.chunks else 1 << 16
         self._decode = None if location is None else chunk_decoder(location, array)
-        self._held = np.empty(0, array.dtype)
-        self._held_start = 0
+        self._buffer = np.empty(0, array.dtype)
+        self._start = self._stop = 0  # the values that the buffer holds: up to the end of a chunk
 
     def read(self, start: int, stop: int) -> npt.NDArray[Any]:
         """Values `start` to `stop` - 1."""
-        before, self._lent = self._lent, []
-        out = self._empty(stop - start)
-        offset = start - self._held_start
-        n_held = min(len(self._held) - offset, stop - start) if offset >= 0 else 0
-        first = start + max(0, n_held)
-        out[: first - start] = self._held[offset : offset + first - start] if n_held > 0 else 0
-        if first >= stop:
-            self._lent += before
-            return out
-        self._held = self._held[:0]
-        give_back(before)
-        if self._decode is None:
-            end = min(-(-stop // self._chunk) * self._chunk, self._n)
-            fresh = np.asarray(self._array[first:end])
-            out[first - start :] = fresh[: stop - first]
-            self._held, self._held_start = fresh[stop - first :].copy(), stop
-            return out
-        for number in range(first // self._chunk, -(-stop // self._chunk)):
-            begin, end = number * self._chunk, (number + 1) * self._chunk
-            if first <= begin and end <= stop:
-                self._decode(number, out[begin - start : end - start])
-                continue
-            whole = self._empty(self._chunk)  # its end is kept for the next slice
-            self._decode(number, whole)
-            a, b = max(first, begin), min(stop, end)
-            out[a - start : b - start] = whole[a - begin : b - begin]
-            self._held, self._held_start = whole[b - begin :], b
-        return out
+        if not self._start <= start <= self._stop:
+            self._start = self._stop = start // self._chunk * self._chunk
+        if stop > self._stop:
+            self._fetch(start, stop)
+        return self._buffer[start - self._start : stop - self._start]
 
-    def _empty(self, n: int) -> npt.NDArray[Any]:
-        if not self._reuse:
-            return np.empty(n, self._array.dtype)
-        array = at_least(n, self._array.dtype)
-        self._lent.append(array)
-        return array[:n]
+    def _fetch(self, start: int, stop: int) -> None:
+        """Decode what is missing up to `stop`, after what is held from `start` on."""
+        held = self._buffer[start - self._start : self._stop - self._start] if start < self._stop else self._buffer[:0]
+        begin = start if len(held) else self._stop
+        end = -(-stop // self._chunk) * self._chunk
+        before = self._buffer
+        if not self._reuse or end - begin > len(before):
+            new = at_least if self._reuse else np.empty
+            self._buffer = new(end - begin, self._array.dtype)
+        self._buffer[: len(held)] = held
+        if self._decode is None:
+            fresh = self._array[self._stop : min(end, self._n)]
+            self._buffer[len(held) : len(held) + len(fresh)] = fresh
+        else:
+            for chunk in range(self._stop, end, self._chunk):
+                self._decode(chunk // self._chunk, self._buffer[chunk - begin : chunk - begin + self._chunk])
+        self._start, self._stop = begin, min(end, self._n)
+        if self._reuse and self._buffer is not before:
+            give_back(before)
 
     def close(self) -> None:
         """Give the memory of what was read to other readers."""
-        give_back(self._lent)
-        self._lent = []
-        self._held = self._held[:0]
+        if self._reuse:
+            give_back(self._buffer)
+        self._buffer = self._buffer[:0]
+        self._start = self._stop = 0
 
 
 def _changed(location: Location, element: str, parts: tuple[str, ...]) -> Iterator[object]:

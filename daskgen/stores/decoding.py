@@ -7,6 +7,8 @@ reads all others.
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +21,7 @@ import zarr
 from numcodecs import Blosc, Zstd
 from zarr.codecs import BloscCodec, BytesCodec, ZstdCodec
 
+from daskgen.buffers import at_least, give_back
 from daskgen.stores.location import Location
 
 __all__ = ["chunk_decoder"]
@@ -39,16 +42,27 @@ def chunk_decoder(location: Location, array: zarr.Array[Any]) -> Decode | None:
 
     def decode(number: int, out: npt.NDArray[Any]) -> None:
         try:
-            content = folder.join(key((number,))).read_bytes()
+            with open(folder.join(key((number,))).url, "rb", buffering=0) as file:
+                packed = at_least(os.fstat(file.fileno()).st_size, np.uint8)
+                n = _read(file, packed)
         except FileNotFoundError:
             out[...] = fill
             return
-        unpack(content, out)
+        unpack(memoryview(packed)[:n], out)
+        give_back(packed)
 
     return decode
 
 
-def _unpacker(array: zarr.Array[Any]) -> Callable[[bytes, npt.NDArray[Any]], Any] | None:
+def _read(file: io.FileIO, into: npt.NDArray[Any]) -> int:
+    """Read all of a file into a larger array; how many bytes there were."""
+    n = 0
+    while more := file.readinto(memoryview(into)[n:]):
+        n += more
+    return n
+
+
+def _unpacker(array: zarr.Array[Any]) -> Callable[[memoryview, npt.NDArray[Any]], Any] | None:
     if array.ndim != 1 or array.shards is not None or array.filters or array.dtype.kind not in "biuf":
         return None
     if not array.dtype.isnative or sys.byteorder != "little":
@@ -65,13 +79,13 @@ def _unpacker(array: zarr.Array[Any]) -> Callable[[bytes, npt.NDArray[Any]], Any
     return _zstd if isinstance(codec, (Zstd, ZstdCodec)) else None
 
 
-def _copy(content: bytes, out: npt.NDArray[Any]) -> None:
+def _copy(content: memoryview, out: npt.NDArray[Any]) -> None:
     out[...] = np.frombuffer(content, out.dtype)
 
 
-def _blosc(content: bytes, out: npt.NDArray[Any]) -> None:
+def _blosc(content: memoryview, out: npt.NDArray[Any]) -> None:
     numcodecs.blosc.decompress(content, out)
 
 
-def _zstd(content: bytes, out: npt.NDArray[Any]) -> None:
+def _zstd(content: memoryview, out: npt.NDArray[Any]) -> None:
     numcodecs.zstd.decompress(content, out)

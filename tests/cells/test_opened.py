@@ -199,6 +199,35 @@ def test_x_is_what_it_was_where_its_replacement_was_killed(
     np.testing.assert_allclose(again.materialize(into="X").to_anndata("counts").X.toarray(), reference(), rtol=1e-6)
 
 
+@pytest.mark.parametrize("killed", [True, False])
+def test_a_replacement_that_ends_after_its_record_leaves_the_record_of_the_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, killed: bool
+) -> None:
+    cells = normalised(tmp_path / "a.zarr")
+    steps = set(cells.state.steps)
+    plain = materialising._record
+
+    def recorded(*arguments: Any) -> None:
+        plain(*arguments)
+        raise _Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(materialising, "_record", recorded)
+        if killed:
+            patch.setattr(AnnDataStore, "_undo_replacement", lambda *_: None)
+        with pytest.raises(_Killed):
+            cells.materialize(into="X")
+    for again in [dc.open(cells.path)] if killed else [cells, dc.open(cells.path)]:
+        assert again.state.x_holds == "counts"
+        assert set(again.state.steps) == steps
+        assert not any(step.stale for step in again.state.steps.values())
+    assert "was changed" not in caplog.text
+    found = read(cells.path)
+    assert "log1p" not in found.uns
+    np.testing.assert_array_equal(found.X.toarray(), X)
+    np.testing.assert_allclose(again.materialize(into="X").to_anndata("counts").X.toarray(), reference(), rtol=1e-6)
+
+
 def test_x_is_put_back_where_a_record_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cells = normalised(tmp_path / "a.zarr")
     with monkeypatch.context() as patch:

@@ -333,7 +333,7 @@ def test_tasks_are_small_to_send(tmp_path):
 
 @pytest.mark.parametrize("most", [0, 4_000, 10**9])  # all in the scratch folder, some in memory, all
 def test_where_the_variable_genes_are_kept_makes_no_difference(tmp_path, monkeypatch, small_blocks, most):
-    monkeypatch.setattr("daskgen.cells.columns_graph.IN_MEMORY", most)
+    monkeypatch.setattr("daskgen.cells.taken_out.IN_MEMORY", most)
     check_all(run_all(make_store(tmp_path / "c.zarr", counts())), counts().astype(float))
 
 
@@ -534,3 +534,24 @@ def test_log_values_are_refused_where_counts_are_needed(tmp_path):
     made.attrs.update({"encoding-type": "dict", "encoding-version": "0.1.0"})
     with pytest.raises(UsageError, match="holds log values"):
         dc.normalize_total(path)
+
+
+ELSEWHERE = {
+    dc.calculate_qc_metrics: ("expr_type", "var_type", "layer", "use_raw", "inplace", "parallel"),
+    dc.filter_cells: ("data", "inplace", "copy"),
+    dc.filter_genes: ("data", "inplace", "copy"),
+    dc.normalize_total: ("adata", "layer", "layers", "layer_norm", "inplace", "copy"),
+    dc.log1p: ("data", "copy", "chunked", "chunk_size", "layer", "obsm"),
+    dc.highly_variable_genes: ("layer", "subset", "inplace", "filter_unexpressed_genes", "chunksize"),
+    dc.scale: ("copy", "layer", "obsm", "mask_obs"),
+    dc.pca: ("layer", "obsm", "return_info", "use_highly_variable", "chunked", "chunk_size", "copy"),
+    dc.ora: ("adata", "net", "layer", "raw", "bsize"),
+}
+
+
+@pytest.mark.parametrize(("step", "names"), ELSEWHERE.items(), ids=lambda value: getattr(value, "__name__", ""))
+def test_arguments_of_scanpy_that_are_not_there_say_what_to_do(step, names):
+    for name in names:
+        with pytest.raises(UsageError, match=f"has no argument '{name}'") as raised:
+            step(**{name: 1})
+        assert raised.value.do, name

@@ -15,7 +15,7 @@ from daskgen.inputs.arguments import NAMES, NOTES, known_arguments, our_name
 
 
 def public_functions():
-    for package in (conversion, dg.bayes, dg.genotypes, dg.ldsc, dg.simulate, plotting):
+    for package in (conversion, dg.bayes, dg.cells, dg.genotypes, dg.ldsc, dg.simulate, plotting):
         for name in package.__all__:
             if inspect.isfunction(function := getattr(package, name)):
                 yield pytest.param(function, id=f"{package.__name__}.{name}")

@@ -23,9 +23,10 @@ from daskgen.errors import LockedStoreError, StoreError, UsageError  # noqa: E40
 from daskgen.opening import open_store  # noqa: E402
 from daskgen.stores import verify  # noqa: E402
 from daskgen.stores.anndata import AnnDataStore  # noqa: E402
-from daskgen.stores.anndata_rows import CsrBlock, row_cuts, tidy  # noqa: E402
+from daskgen.stores.anndata_rows import CsrBlock, SequentialValues, row_cuts, tidy  # noqa: E402
 from daskgen.stores.anndata_sight import is_anndata  # noqa: E402
 from daskgen.stores.anndata_targets import rows_of_values  # noqa: E402
+from daskgen.stores.location import Location  # noqa: E402
 
 # What anndata asks of pandas 3 by the way.
 pytestmark = pytest.mark.filterwarnings("ignore:The .future.infer_string. option is deprecated")
@@ -284,3 +285,34 @@ def test_a_store_opens_as_a_dataset(path: Path) -> None:
     assert dataset["obs_kind"].values.tolist() == ["a", "b"] * (N // 2) + ["a"]
     assert dataset["gene"].values.tolist() == [f"g{k}" for k in range(M)]
     assert dict(dataset.sizes) == {"cells": N, "genes": M}
+
+
+@pytest.mark.parametrize("reuse", [False, True])
+@pytest.mark.parametrize("direct", [False, True])
+@pytest.mark.parametrize("chunk", [1, 7, 50, 400])
+def test_slices_of_an_array_are_its_values_whatever_was_read_before(
+    tmp_path: Path, chunk: int, direct: bool, reuse: bool
+) -> None:
+    values = np.random.default_rng(chunk).integers(0, 1000, 301).astype(np.int32)
+    group = zarr.open_group(tmp_path / "a.zarr", mode="w")
+    array = group.create_array("values", shape=values.shape, chunks=(chunk,), dtype=values.dtype)
+    array[...] = values
+    location = Location.of(tmp_path / "a.zarr") if direct else None
+    ascending = np.minimum(np.arange(0, 360, 23), 301)
+    random = np.sort(np.random.default_rng(1).integers(0, 302, (40, 2)), axis=1)
+    for slices in (list(zip(ascending[:-1], ascending[1:], strict=True)), random.tolist()):
+        reader = SequentialValues(array, location, reuse=reuse)
+        read = [reader.read(int(start), int(stop)) for start, stop in slices] if not reuse else None
+        for i, (start, stop) in enumerate(slices):
+            found = reader.read(int(start), int(stop)) if read is None else read[i]
+            np.testing.assert_array_equal(found, values[start:stop])
+        reader.close()
+
+
+def test_the_number_of_cells_is_known_without_their_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = AnnDataStore.open(write(tmp_path / "a.zarr", counts()), "a")
+    monkeypatch.setattr(AnnDataStore, "names", None)
+    assert (store.n_cells, store.n_genes) == (N, M)
+    store.write_columns("obs", {"score": np.arange(N)})
+    with pytest.raises(StoreError, match="wrong length"):
+        store.write_columns("var", {"score": np.arange(N)})
