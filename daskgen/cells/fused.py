@@ -16,7 +16,7 @@ from daskgen.cells.first_pass import Request, first_pass
 from daskgen.cells.gene_sets import GeneSets, Source
 from daskgen.cells.normalisation import check_target
 from daskgen.cells.opened import Cells, as_cells
-from daskgen.cells.steps_components import pca
+from daskgen.cells.steps_components import check_components, pca
 from daskgen.cells.steps_components import scale as scale_values
 from daskgen.cells.steps_filter import filter_cells, filter_genes
 from daskgen.cells.steps_normalise import log1p, normalize_total
@@ -27,7 +27,7 @@ from daskgen.cells.steps_ora import (
     number_of_largest,
     sets_of,
 )
-from daskgen.cells.steps_quality import calculate_qc_metrics, check_tops, gene_masks
+from daskgen.cells.steps_quality import TOPS, check_tops, gene_masks, write_quality
 from daskgen.cells.steps_variable import Groups, check_flavor, highly_variable_genes
 from daskgen.cells.view import require_counts
 from daskgen.inputs.arguments import known_arguments
@@ -43,7 +43,7 @@ def pipeline(
     path: StoreLike | Cells,
     *,
     qc_vars: str | Sequence[str] = ("mt",),
-    percent_top: Sequence[int] | None = (50, 100, 200, 500),
+    percent_top: Sequence[int] | None = TOPS,
     min_genes: int | None = None,
     max_genes: int | None = None,
     min_counts: float | None = None,
@@ -85,7 +85,10 @@ def pipeline(
     require_counts(cells, "pipeline")
     check_flavor(flavor, n_top_genes)
     check_target(target_sum)
-    tops = check_tops(percent_top, cells.n_vars)
+    tops = check_tops(percent_top, int(cells.gene_mask.sum()))
+    if n_comps is not None:
+        n_genes = int(cells.gene_mask.sum())
+        check_components(n_comps, int(cells.cell_mask.sum()), min(n_genes, n_top_genes or n_genes))
     masks = gene_masks(cells, qc_vars)
     Groups.of(cells, batch_key)
     sets = None if gene_sets is None else sets_of(cells, gene_sets, tmin)
@@ -94,7 +97,7 @@ def pipeline(
     )
     with cells.store.writing():
         if of_cells or min_cells is not None:
-            calculate_qc_metrics(cells, qc_vars=qc_vars, percent_top=percent_top)
+            write_quality(cells, tops, masks)
             if of_cells:
                 filter_cells(cells, **of_cells)
             if min_cells is not None:
@@ -115,7 +118,7 @@ def pipeline(
             sets = sets_of(cells, gene_sets, tmin, report=False)  # of the genes that are left
         _first_pass(cells, request, sets, n_up, resume=resume, memory_limit=memory_limit)
         if tops or masks:
-            calculate_qc_metrics(cells, qc_vars=qc_vars, percent_top=percent_top)
+            write_quality(cells, tops, masks)
         normalize_total(cells, target_sum=target_sum, exclude_highly_expressed=exclude_highly_expressed)
         log1p(cells)
         highly_variable_genes(cells, n_top_genes=n_top_genes, flavor=flavor, batch_key=batch_key)

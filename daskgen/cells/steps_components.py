@@ -26,7 +26,7 @@ from daskgen.inputs.arguments import known_arguments
 from daskgen.passes import PassRunner
 from daskgen.stores import StoreLike
 
-__all__ = ["pca", "scale"]
+__all__ = ["check_components", "pca", "scale"]
 
 log = logging.getLogger("daskgen.cells")
 
@@ -96,14 +96,9 @@ def pca(
     mask, name = _chosen_genes(opened, mask_var)
     chosen = np.flatnonzero(mask)
     kept = opened.cell_mask
-    least = min(len(chosen), int(kept.sum()))
-    n_comps = min(50, least - 1) if n_comps is None else int(n_comps)
-    if not 1 <= n_comps <= (least if least < 2 else least - 1) or least < 2:
-        raise UsageError(
-            f"n_comps = {n_comps} components cannot be had.",
-            found=f"{int(kept.sum()):,} cells, {len(chosen):,} genes",
-            expected=f"1 to {least - 1}",
-        )
+    n_cells = int(kept.sum())
+    n_comps = min(50, len(chosen) - 1, n_cells - 1) if n_comps is None else int(n_comps)
+    check_components(n_comps, n_cells, len(chosen))
     exact = svd_solver != "randomized" and not (svd_solver in (None, "auto") and len(chosen) > _MOST_EXACT)
     view = current_view(opened)
     transform = _transform(opened, view, chosen)
@@ -122,7 +117,7 @@ def pca(
         in_process = runner.executor().in_process
         passes = ColumnPasses(opened.store.rows(), chosen, transform, kept, scratch, in_process=in_process)
         found = _components(
-            passes, runner, int(kept.sum()), n_comps, exact=exact, centre=zero_center, seed=random_state
+            passes, runner, n_cells, n_comps, exact=exact, centre=zero_center, seed=random_state
         )
         with opened.store.writing():
             target = opened.store.matrix_target("obsm", keys[0], (opened.n_obs, n_comps), np.dtype(dtype))
@@ -167,6 +162,17 @@ def _components(
     if not np.isfinite(found.variance_ratio).all():
         raise InputError("the chosen genes do not vary over the cells, so there are no components.")
     return found
+
+
+def check_components(n_comps: int, n_cells: int, n_genes: int) -> None:
+    """UsageError for more components than so many cells and genes have."""
+    most = min(n_cells, n_genes) - 1
+    if not 1 <= n_comps <= most:
+        raise UsageError(
+            f"n_comps = {n_comps} components cannot be had.",
+            found=f"{n_cells:,} cells, {n_genes:,} genes",
+            expected=f"1 to {most}",
+        )
 
 
 def _chosen_genes(cells: Cells, mask_var: npt.ArrayLike | str | None) -> tuple[np.ndarray, str | None]:

@@ -7,16 +7,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from daskgen.cells.first_pass import Request, Summary, first_pass
+from daskgen.cells.first_pass import Request, first_pass
 from daskgen.cells.opened import Cells, as_cells
 from daskgen.cells.quality import cell_columns, gene_columns
 from daskgen.errors import InputError, UsageError, examples
 from daskgen.inputs.arguments import known_arguments
 from daskgen.stores import StoreLike
 
-__all__ = ["calculate_qc_metrics", "check_tops", "gene_masks", "write_quality"]
+__all__ = ["TOPS", "calculate_qc_metrics", "check_tops", "gene_masks", "write_quality"]
 
 log = logging.getLogger("daskgen.cells")
+
+TOPS = (50, 100, 200, 500)
+"""The default of percent_top, scanpy's."""
 
 _SYMBOLS = ("gene_symbols", "gene_symbol", "gene_name", "gene_names", "feature_name", "symbol")
 
@@ -26,14 +29,14 @@ def calculate_qc_metrics(
     cells: StoreLike | Cells,
     *,
     qc_vars: str | Sequence[str] = ("mt",),
-    percent_top: Sequence[int] | None = (50, 100, 200, 500),
+    percent_top: Sequence[int] | None = TOPS,
     log1p: bool = True,
 ) -> Cells:
     """Quality of cells and genes, as `scanpy.pp.calculate_qc_metrics`, written to obs and var.
 
     qc_vars: names of boolean columns of var, whose share of a cell's counts is computed; "mt" is made from the prefix
     MT- (in any capitals) where there is no such column. percent_top: for each N the share of a cell's counts that its
-    N largest have. log1p: also ln(1 + .) of the numbers.
+    N largest have; of the default ones those up to the number of genes. log1p: also ln(1 + .) of the numbers.
 
     obs: n_genes_by_counts, total_counts, pct_counts_in_top_N_genes, total_counts_MASK, pct_counts_MASK (NaN for cells
     without counts); var: n_cells_by_counts, mean_counts, pct_dropout_by_counts, total_counts; log1p_* of most. Cells
@@ -42,16 +45,13 @@ def calculate_qc_metrics(
     """
     opened = as_cells(cells)
     tops = check_tops(percent_top, int(opened.gene_mask.sum()))
-    masks = gene_masks(opened, qc_vars)
-    summary = first_pass(opened, Request(tops=tops, masks=masks))
-    write_quality(opened, summary, tops, masks, log1p=log1p)
+    write_quality(opened, tops, gene_masks(opened, qc_vars), log1p=log1p)
     return opened
 
 
-def write_quality(
-    cells: Cells, summary: Summary, tops: Sequence[int], masks: dict[str, np.ndarray], *, log1p: bool = True
-) -> None:
-    """Write the columns and record the step."""
+def write_quality(cells: Cells, tops: Sequence[int], masks: dict[str, np.ndarray], *, log1p: bool = True) -> None:
+    """Write the columns and record the step; X is read where its sums are not kept."""
+    summary = first_pass(cells, Request(tops=tuple(tops), masks=masks))
     of_cells = cell_columns(summary.of_cells(), tops, list(masks), log1p=log1p)
     of_genes = gene_columns(*summary.counts(), int(summary.group_sizes.sum()), log1p=log1p)
     made = {name: mask for name, mask in masks.items() if name not in cells.store.columns("var")}
@@ -78,8 +78,10 @@ def _replace(cells: Cells, step: str, of_cells: dict[str, np.ndarray], of_genes:
 
 
 def check_tops(percent_top: Sequence[int] | None, n_genes: int) -> tuple[int, ...]:
-    """The numbers N in increasing order."""
+    """The numbers N in increasing order; of the default ones those that a small panel of genes has."""
     tops = tuple(sorted({int(top) for top in percent_top or ()}))
+    if tops == TOPS:
+        tops = tuple(top for top in tops if top <= n_genes)
     if tops and not (tops[0] > 0 and tops[-1] <= n_genes):
         raise UsageError(
             f"percent_top: a cell has no {tops[-1] if tops[0] > 0 else tops[0]} largest counts.",

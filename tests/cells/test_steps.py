@@ -555,3 +555,23 @@ def test_arguments_of_scanpy_that_are_not_there_say_what_to_do(step, names):
         with pytest.raises(UsageError, match=f"has no argument '{name}'") as raised:
             step(**{name: 1})
         assert raised.value.do, name
+
+
+def test_a_small_panel_of_genes_takes_the_default_shares_that_it_has(tmp_path):
+    path = make_store(tmp_path / "a.zarr", counts(60, 120))
+    cells = dc.calculate_qc_metrics(path)
+    assert "pct_counts_in_top_100_genes" in cells.obs and "pct_counts_in_top_200_genes" not in cells.obs
+    with pytest.raises(UsageError, match="no 200 largest"):
+        dc.calculate_qc_metrics(path, percent_top=(50, 200))
+
+
+def test_the_pipeline_refuses_too_many_components_before_it_reads(tmp_path, caplog):
+    path = make_store(tmp_path / "a.zarr", counts(60, 120))
+    with pytest.raises(UsageError, match="n_comps = 40") as caught:
+        dc.pipeline(path, n_top_genes=40, n_comps=40)
+    assert "1 to 39" in str(caught.value)
+    assert not dc.open(path).state.steps
+    no_mitochondria = make_store(tmp_path / "b.zarr", counts(60, 9))
+    with caplog.at_level(logging.WARNING, "daskgen"):
+        dc.pipeline(no_mitochondria, n_top_genes=6, n_comps=2, min_genes=1)
+    assert sum("begins with MT-" in record.message for record in caplog.records) == 1
