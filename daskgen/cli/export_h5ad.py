@@ -28,5 +28,4 @@ def command(store: str, compression: str, settings: Settings) -> None:
         assert settings.out is not None
         chosen = None if compression == "none" else compression
         path = conversion.export_h5ad(store, settings.out, compression=chosen, force=settings.force)
-        run.say(path)
         run.summary["file"] = path
