@@ -116,9 +116,7 @@ def pca(
     with tempfile.TemporaryDirectory(prefix="daskgen-cells-", dir=config.get("scratch")) as scratch:
         in_process = runner.executor().in_process
         passes = ColumnPasses(opened.store.rows(), chosen, transform, kept, scratch, in_process=in_process)
-        found = _components(
-            passes, runner, n_cells, n_comps, exact=exact, centre=zero_center, seed=random_state
-        )
+        found = _components(passes, runner, n_cells, n_comps, exact=exact, centre=zero_center, seed=random_state)
         with opened.store.writing():
             target = opened.store.matrix_target("obsm", keys[0], (opened.n_obs, n_comps), np.dtype(dtype))
             passes.scores(runner, found.loadings, found.shift, target)
